@@ -1,0 +1,3 @@
+"""Skyfold: a serverless cloud that you own."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,68 @@
+"""Time. The only module that may ask the operating system what time it is."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Moments are whole milliseconds since the epoch, everywhere."""
+
+    def now(self) -> int: ...
+
+    async def sleep_until(self, when_ms: int) -> None: ...
+
+
+class SystemClock:
+    """The time of the machine."""
+
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    async def sleep_until(self, when_ms: int) -> None:
+        while (left_ms := when_ms - self.now()) > 0:
+            # A sleep is cut into hours so that a machine that slept does not oversleep.
+            await asyncio.sleep(min(left_ms, 3_600_000) / 1000)
+
+
+class VirtualClock:
+    """A clock that moves only when told to; sleepers wake in the order of their deadlines."""
+
+    def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
+        self._now = now_ms
+        self._order = itertools.count()
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    def now(self) -> int:
+        return self._now
+
+    async def sleep_until(self, when_ms: int) -> None:
+        if when_ms <= self._now:
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (when_ms, next(self._order), woken))
+        await woken
+
+    @property
+    def next_deadline(self) -> int | None:
+        """The moment at which the next sleeper wakes, if one sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        return self._sleepers[0][0] if self._sleepers else None
+
+    def advance(self, seconds: float) -> None:
+        """Move on at once and wake everyone whose deadline has passed."""
+        self._now += int(seconds * 1000)
+        while self._sleepers and self._sleepers[0][0] <= self._now:
+            _, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
+
+
+def stopwatch() -> float:
+    """Seconds on a clock that never goes back: for durations, never for moments."""
+    return time.perf_counter()

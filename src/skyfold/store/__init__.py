@@ -1,0 +1,1 @@
+"""The store: ordered keys, transactions, typed tables, blobs; engines behind one interface."""

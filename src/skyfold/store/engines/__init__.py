@@ -1,0 +1,1 @@
+"""The storage engines. Only the server names one."""
