@@ -24,8 +24,8 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     async def sleep_until(self, when_ms: int) -> None:
-        while (left_ms := when_ms - self.now()) > 0:
-            # A sleep is cut into hours so that a machine that slept does not oversleep.
+        # A sleep is cut into hours so that a machine that was suspended does not oversleep.
+        while (left_ms := when_ms - self.now()) > 0:  # noqa: ASYNC110 - it is the clock
             await asyncio.sleep(min(left_ms, 3_600_000) / 1000)
 
 

@@ -115,9 +115,7 @@ class Call:
         """
         self.platform.meters.count(self, usage_type, quantity, resource)
 
-    def metric(
-        self, namespace: str, name: str, value: float, unit: str, **dimensions: str
-    ) -> None:
+    def metric(self, namespace: str, name: str, value: float, unit: str, **dimensions: str) -> None:
         """Record one value of an AWS/... metric for this account and region."""
         self.platform.metrics.record(
             self.account, self.region, namespace, name, value, unit, dimensions

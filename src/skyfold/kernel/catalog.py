@@ -78,5 +78,3 @@ class Catalog:
 def snake(operation: str) -> str:
     """``GetQueueURLForARN`` to ``get_queue_url_for_arn``: an operation's function."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", operation).lower()
-
-

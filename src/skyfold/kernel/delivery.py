@@ -89,7 +89,9 @@ async def deliver(
         await service.accepts.tx(tx, there, arn, parcel)
         return
     retry = retry or Retry()
-    await schedule(tx, KIND, call.new_id(), due_at=call.now, payload=_packed(there, to, parcel, retry))
+    await schedule(
+        tx, KIND, call.new_id(), due_at=call.now, payload=_packed(there, to, parcel, retry)
+    )
 
 
 def _packed(call: Call, to: str, parcel: Parcel, retry: Retry) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class JobRunner:
                 claimed = await self.run_due()
                 if claimed:
                     continue
-                next_due = await self._platform.store.read(_first_due)
+                next_due = await self.next_due()
                 self._freed.clear()
                 waits = [watching.changed()]
                 if next_due is not None and next_due > self._platform.clock.now():
@@ -133,6 +133,10 @@ class JobRunner:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return len(started)
+
+    async def next_due(self) -> int | None:
+        """The moment at which the next job is due, if there is one."""
+        return await self._platform.store.read(_first_due)
 
     async def settle(self) -> None:
         """Run what is due and wait, until nothing is due any more: for a clock that is moved."""

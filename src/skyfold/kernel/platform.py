@@ -158,6 +158,4 @@ class Client:
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[dict[str, Any]]]:
         operation = self._platform.catalog.operation_named(self._service, name)
-        return lambda **request: self._platform.serve(
-            self._service, operation, request, self._call
-        )
+        return lambda **request: self._platform.serve(self._service, operation, request, self._call)

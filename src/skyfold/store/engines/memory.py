@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from sortedcontainers import SortedDict
 
 from skyfold.store.api import Conflict, Pair
-from skyfold.store.watches import Watches, WatchedPrefix
+from skyfold.store.watches import WatchedPrefix, Watches
 
 T = TypeVar("T")
 
@@ -103,7 +102,6 @@ class MemoryStore:
     async def flush(self) -> None:
         for source in self._sources:
             self._data.update(source())
-        await asyncio.sleep(0)
 
     async def close(self) -> None:
         await self.flush()

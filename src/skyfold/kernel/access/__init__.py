@@ -1,0 +1,1 @@
+"""Access: who asks (signatures) and whether they may (IAM)."""

@@ -1,0 +1,1 @@
+"""The composition root: settings, engine, services, sockets, loops, shutdown."""

@@ -1,0 +1,1 @@
+"""One folder per AWS service, named as botocore names it (``-`` as ``_``)."""
