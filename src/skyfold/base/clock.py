@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import time
@@ -66,3 +67,54 @@ class VirtualClock:
 def stopwatch() -> float:
     """Seconds on a clock that never goes back: for durations, never for moments."""
     return time.perf_counter()
+
+
+class AdjustableClock:
+    """The time of the machine, until someone moves it on or stops it (``skyfold clock``).
+
+    It never goes back: what has happened stays in the past.
+    """
+
+    def __init__(self) -> None:
+        self._offset_ms = 0
+        self._frozen_at: int | None = None
+        self._moved = asyncio.Event()
+
+    def now(self) -> int:
+        if self._frozen_at is not None:
+            return self._frozen_at
+        return time.time_ns() // 1_000_000 + self._offset_ms
+
+    @property
+    def frozen(self) -> bool:
+        return self._frozen_at is not None
+
+    def freeze(self) -> None:
+        self._frozen_at = self.now()
+
+    def resume(self) -> None:
+        """Run on from where it stands."""
+        if self._frozen_at is not None:
+            self._offset_ms = self._frozen_at - time.time_ns() // 1_000_000
+            self._frozen_at = None
+            self._wake()
+
+    def move_to(self, when_ms: int) -> None:
+        """Go on to ``when_ms`` and wake who has waited for it; the past is refused."""
+        if when_ms < self.now():
+            raise ValueError("The clock does not go back.")
+        if self._frozen_at is not None:
+            self._frozen_at = when_ms
+        else:
+            self._offset_ms = when_ms - time.time_ns() // 1_000_000
+        self._wake()
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def sleep_until(self, when_ms: int) -> None:
+        while (left_ms := when_ms - self.now()) > 0:
+            patience = None if self.frozen else min(left_ms, 3_600_000) / 1000
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), patience)

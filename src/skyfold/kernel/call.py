@@ -42,6 +42,8 @@ class Call:
     operation: str = ""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Request headers in lower case; empty for calls made in process."""
+    gone: Callable[[], Awaitable[None]] | None = None
+    """Waits until the client has hung up; None for calls made in process."""
 
     @property
     def now(self) -> int:
@@ -63,16 +65,29 @@ class Call:
     async def poll(
         self, attempt: Callable[[Tx], Awaitable[T | NotYet]], *, until: int, watch: bytes
     ) -> T | None:
-        """Run ``attempt`` in a transaction until it yields a result or ``until`` has passed."""
-        while True:
-            with self.platform.store.watch(watch) as watching:
+        """Run ``attempt`` in a transaction until it yields a result or ``until`` has passed.
+
+        None also where the client hung up meanwhile, who could not have received a result.
+        """
+        hung_up = False
+
+        async def hear_hang_up() -> None:
+            nonlocal hung_up
+            await self.gone()  # type: ignore[misc]  # only waited for where it is given
+            hung_up = True
+
+        with self.platform.store.watch(watch) as watching:
+            while True:
                 result = await self.write(attempt)
                 if not isinstance(result, NotYet):
                     return result
                 if self.now >= until:
                     return None
                 wake_at = min(until, result.retry_at)
-                await first_of(watching.changed(), self.platform.clock.sleep_until(wake_at))
+                waits = [watching.changed(), self.platform.clock.sleep_until(wake_at)]
+                await first_of(*waits, *([hear_hang_up()] if self.gone else []))
+                if hung_up:
+                    return None
 
     def api(self, service: str) -> Any:
         """Another service, as this caller: ``await call.api("sqs").send_message(QueueUrl=...)``.

@@ -35,6 +35,14 @@ class Catalog:
             found = self._wires[service] = ServiceWire(declared.model, declared.validation_error)
         return found
 
+    @functools.cache  # noqa: B019 - the catalog lives as long as the process
+    def undeclared(self, aws_name: str) -> ServiceWire | None:
+        """The model of an AWS service that we lack, so that it can be refused in its own words."""
+        try:
+            return ServiceWire(aws_name) if aws_name else None
+        except LookupError:
+            return None
+
     def operation(self, service: str, operation: str) -> Operation | None:
         declared = self.services.get(service)
         return declared.operations.get(operation) if declared else None

@@ -35,6 +35,8 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     """Set instead of ``body`` where the body was too large to collect at the door."""
     scheme: str = "http"
     client: str = "127.0.0.1"
+    gone: Callable[[], Awaitable[None]] | None = None
+    """Waits until the client has hung up: for polls that should not take what nobody receives."""
 
     @property
     def host(self) -> str:

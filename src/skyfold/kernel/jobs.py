@@ -1,7 +1,7 @@
 """Work that is due at a moment: timers, retries, outbox rows, steps of long operations.
 
 A job is one row, scheduled in the transaction that makes it necessary. One loop claims what is
-due, in order, and runs it: at least once, and again after ``lease_ms`` if the node died over it.
+due, in order, and runs it: at least once, and again when the node that ran it has died.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from skyfold.base.waiting import first_of
 from skyfold.store.api import ReadTx, Tx
-from skyfold.store.tables import Index, Table
+from skyfold.store.tables import SCAN_MAX, Index, Table
 
 if TYPE_CHECKING:
     from skyfold.kernel.platform import Platform
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("skyfold.jobs")
 
 BATCH = 64
+LEASE_MS = 30_000
+"""A node that has not renewed the lease of a job for so long is taken for dead."""
+RENEW_MS = 10_000
 FAILED_RETRY_MS = (1_000, 5_000, 30_000, 120_000, 600_000)
 """Waits after a job raised something that is a bug; the last one repeats."""
 
@@ -37,6 +40,8 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """How often it has been started before."""
     version: int = 0
     """Rises with every (re)scheduling, so that a runner notices that its job was replaced."""
+    leased: bool = False
+    """A node is running it; ``due_at`` is when that node is given up, unless it renews."""
 
 
 JOBS = Table("kernel.jobs", JobRow, key=("kind", "key"))
@@ -62,7 +67,6 @@ class Job:
 
     run: Callable[[Platform, JobRow], Awaitable[Again | None]] | None = None
     tx: Callable[[Tx, Platform, JobRow], Awaitable[Again | None]] | None = None
-    lease_ms: int = 60_000
     concurrency: int = 64
     """How many of this kind run at once on a node."""
 
@@ -97,7 +101,7 @@ class JobRunner:
 
     def __init__(self, platform: Platform, kinds: Callable[[str], Job | None]) -> None:
         self._platform, self._kinds = platform, kinds
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], JobRow] = {}
         self._count: dict[str, int] = {}
         self._freed = asyncio.Event()
 
@@ -130,23 +134,54 @@ class JobRunner:
         for row, job in started:
             self._count[row.kind] = self._count.get(row.kind, 0) + 1
             task = asyncio.ensure_future(self._run(row, job))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running[task] = row
+            task.add_done_callback(self._running.pop)
         return len(started)
+
+    async def renew_forever(self) -> None:
+        """Keep the leases of what runs here."""
+        while True:
+            await self._platform.wall.sleep_until(self._platform.wall.now() + RENEW_MS)
+            for row in [*self._running.values()]:
+                await self._platform.store.write(self._renew, row)
+
+    async def _renew(self, tx: Tx, row: JobRow) -> None:
+        held = await JOBS.get(tx, row.kind, row.key)
+        if held is not None and (held.version, held.attempt) == (row.version, row.attempt):
+            due_at = self._platform.clock.now() + LEASE_MS
+            _move(tx, held, msgspec.structs.replace(held, due_at=due_at))
+
+    async def recover(self) -> int:
+        """Make what a dead process was running due now: for a store that only we have open."""
+        return await self._platform.store.write(self._recover)
+
+    async def _recover(self, tx: Tx) -> int:
+        now, found = self._platform.clock.now(), 0
+        for row in await JOBS.scan(tx, limit=SCAN_MAX):
+            if row.leased:
+                _move(tx, row, msgspec.structs.replace(row, due_at=now, leased=False))
+                found += 1
+        return found
 
     async def next_due(self) -> int | None:
         """The moment at which the next job is due, if there is one."""
         return await self._platform.store.read(_first_due)
 
-    async def settle(self) -> None:
-        """Run what is due and wait, until nothing is due any more: for a clock that is moved."""
-        while await self.run_due() or self._running:
+    async def settle(self) -> int:
+        """Run what is due and wait, until nothing is due any more: for a clock that is moved.
+
+        Returns how many jobs were started.
+        """
+        total = 0
+        while (started := await self.run_due()) or self._running:
+            total += started
             if self._running:
                 await asyncio.wait([*self._running])
+        return total
 
     async def stop(self) -> None:
         """Cancel what runs; the leases see to it that it runs again."""
-        for task in self._running:
+        for task in [*self._running]:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
@@ -166,7 +201,7 @@ class JobRunner:
                 continue
             starting[kind] = starting.get(kind, 0) + 1
             leased = msgspec.structs.replace(
-                row, due_at=now + job.lease_ms, attempt=row.attempt + 1
+                row, due_at=now + LEASE_MS, attempt=row.attempt + 1, leased=True
             )
             _move(tx, row, leased)
             started.append((leased, job))
@@ -211,11 +246,12 @@ async def _finish(tx: Tx, row: JobRow, again: Again | None) -> None:
     if not await _current(tx, row):
         return
     if again is None:
-        DUE.delete(tx, row.due_at, row.kind, row.key)
-        JOBS.delete(tx, row.kind, row.key)
+        await cancel(tx, row.kind, row.key)
         return
     payload = row.payload if again.payload is None else again.payload
-    _move(tx, row, msgspec.structs.replace(row, due_at=again.at, payload=payload))
+    held = await JOBS.get(tx, row.kind, row.key)
+    assert held is not None, "a current job has a row"
+    _move(tx, held, msgspec.structs.replace(row, due_at=again.at, payload=payload, leased=False))
 
 
 def _move(tx: Tx, old: JobRow, new: JobRow) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -12,9 +13,12 @@ from skyfold.base.clock import Clock
 from skyfold.base.errors import NotImplementedHere
 from skyfold.base.ids import Ids
 from skyfold.base.settings import Settings
+from skyfold.compute.api import Compute, IsolationRefused
 from skyfold.kernel import delivery
 from skyfold.kernel.call import Call
+from skyfold.kernel.code import CodeStore
 from skyfold.kernel.jobs import Job, JobRunner
+from skyfold.kernel.logs import LogBuffer
 from skyfold.kernel.metering import Meters
 from skyfold.kernel.principal import Principal
 from skyfold.kernel.service import Mode, Operation, Service
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from skyfold.kernel.access.access import Access
     from skyfold.kernel.catalog import Catalog
     from skyfold.store.blobs import Blobs
+
+T = TypeVar("T")
 
 
 class Platform:
@@ -40,17 +46,48 @@ class Platform:
         ids: Ids,
         catalog: Catalog,
         access: Access,
+        wall: Clock | None = None,
+        compute: Callable[[], Awaitable[Compute]] | None = None,
     ) -> None:
         self.settings, self.store, self.blobs = settings, store, blobs
         self.clock, self.ids, self.catalog, self.access = clock, ids, catalog, access
+        self.wall = wall or clock
+        """The time of the world outside: signatures are judged by it even when ``clock`` moves."""
         self.node = ids.hex(12)
         self.meters = Meters(self.node)
         self.metrics = Metrics(self.node, clock.now)
         store.at_flush(self.meters.take_changed)
         store.at_flush(self.metrics.take_changed)
         self.jobs = JobRunner(self, self._job)
-        self.compute: Any = None
-        """The sandboxes (compute.supervisor.Supervisor); None where the server started none."""
+        self.code = CodeStore(blobs)
+        self.logs = LogBuffer(self)
+        self._compute = compute
+        self._sandboxes: asyncio.Task[Compute] | None = None
+        self._own: dict[type, Any] = {}
+
+    def own(self, kind: Callable[[Platform], T]) -> T:
+        """The one ``kind(platform)`` of this process: what a service keeps in memory only."""
+        assert isinstance(kind, type)
+        if kind not in self._own:
+            self._own[kind] = kind(self)
+        return self._own[kind]
+
+    async def sandboxes(self) -> Compute:
+        """The sandboxes, started when first needed. Raises ComputeError where none can be."""
+        if self._sandboxes is None or (self._sandboxes.done() and self._sandboxes.exception()):
+            if self._compute is None:
+                raise IsolationRefused("This cloud runs no functions.")
+            self._sandboxes = asyncio.ensure_future(self._compute())
+        return await asyncio.shield(self._sandboxes)
+
+    async def stop_sandboxes(self) -> None:
+        """End every function; what is in memory for a service is forgotten with them."""
+        task, self._sandboxes = self._sandboxes, None
+        self._own.clear()
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
+            if not task.cancelled() and task.exception() is None:
+                await task.result().stop()
 
     def call(
         self, principal: Principal, *, account: str = "", region: str = "", operation: str = ""

@@ -1,9 +1,9 @@
-"""Finding the services: a folder under ``services`` is one; there is no other list to keep."""
+"""Finding the services: a folder with a service.py is one; there is no other list to keep."""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
+from pathlib import Path
 
 import skyfold.services
 from skyfold.kernel.service import Service
@@ -12,7 +12,8 @@ from skyfold.kernel.service import Service
 def discover() -> dict[str, Service]:
     """Every declared service by its folder's name."""
     found = {}
-    for folder in pkgutil.iter_modules(skyfold.services.__path__):
-        module = importlib.import_module(f"skyfold.services.{folder.name}.service")
-        found[folder.name] = module.SERVICE
+    for root in skyfold.services.__path__:
+        for declared in sorted(Path(root).glob("*/service.py")):
+            name = declared.parent.name
+            found[name] = importlib.import_module(f"skyfold.services.{name}.service").SERVICE
     return found

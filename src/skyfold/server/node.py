@@ -1,0 +1,151 @@
+"""One running node: the parts put together, started, reset and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from skyfold.base.clock import AdjustableClock, SystemClock
+from skyfold.base.ids import Ids
+from skyfold.base.settings import Settings
+from skyfold.kernel.access.access import Access
+from skyfold.kernel.catalog import Catalog
+from skyfold.kernel.gateway import Gateway
+from skyfold.kernel.platform import Platform
+from skyfold.server.discovery import discover
+from skyfold.store.api import Store, Tx
+from skyfold.store.blobs import Blobs
+
+log = logging.getLogger("skyfold")
+T = TypeVar("T")
+
+FLUSH_SECONDS = 1.0
+COLLECT_SECONDS = 600.0
+COLLECT_AGE_MS = 3_600_000
+
+
+class Node:
+    """A platform with its loops. ``start`` before the first request, ``stop`` after the last."""
+
+    def __init__(self, settings: Settings, store: Store, folder: Path) -> None:
+        self.settings, self.folder = settings, folder
+        self.clock = AdjustableClock()
+        self.platform = Platform(
+            settings=settings,
+            store=store,
+            blobs=Blobs(folder / "blobs"),
+            clock=self.clock,
+            ids=Ids(),
+            catalog=Catalog(discover()),
+            access=Access(),
+            wall=SystemClock(),
+        )
+        self.gateway = Gateway(self.platform)
+        self.root_key: tuple[str, str] | None = None
+        """The random root key, when ``test`` is not one; shown once at the first start."""
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        platform = self.platform
+        self.root_key = await platform.store.write(
+            platform.access.seed, self.settings, platform.ids
+        )
+        if self.settings.engine != "postgres":  # nobody else can be running anything
+            await platform.jobs.recover()
+        self._start_loops()
+
+    def _start_loops(self) -> None:
+        platform = self.platform
+        loops: list[tuple[str, Awaitable[None]]] = [
+            ("jobs", platform.jobs.run_forever()),
+            ("leases", platform.jobs.renew_forever()),
+            ("logs", platform.logs.run_forever()),
+            ("flush", self._every(FLUSH_SECONDS, platform.store.flush)),
+            ("collect", self._every(COLLECT_SECONDS, self._collect)),
+        ]
+        for name, service in platform.catalog.services.items():
+            loops += [(name, loop(platform)) for loop in service.loops]
+        self._loops = [asyncio.create_task(_kept_alive(name, loop)) for name, loop in loops]
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+        wall = self.platform.wall
+        while True:
+            await wall.sleep_until(wall.now() + int(seconds * 1000))
+            try:
+                await work()
+            except Exception:
+                log.exception("%s failed; it is tried again", work)
+
+    async def _stop_loops(self) -> None:
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.platform.jobs.stop()
+        await self.platform.stop_sandboxes()
+
+    async def _collect(self) -> None:
+        platform = self.platform
+        await platform.blobs.collect(platform.store, platform.wall.now(), COLLECT_AGE_MS)
+
+    async def reset(self) -> None:
+        """Forget everything: every account, resource, object and running function."""
+        await self._stop_loops()
+        await self.platform.store.write(_forget_everything)
+        await self._collect_all()
+        await self.start()
+
+    async def replace_state(self, load: Callable[[], Awaitable[T]]) -> T:
+        """Put another state in the place of this one, with nothing running meanwhile."""
+        await self._stop_loops()
+        try:
+            return await load()
+        finally:
+            await self.start()
+
+    async def _collect_all(self) -> None:
+        await self.platform.blobs.collect(self.platform.store, self.platform.wall.now(), 0)
+
+    async def stop(self) -> None:
+        await self._stop_loops()
+        await self.platform.store.close()
+
+
+async def _forget_everything(tx: Tx) -> None:
+    tx.delete_range(b"", b"\xff" * 8)
+
+
+async def _kept_alive(name: str, loop: Awaitable[None]) -> None:
+    try:
+        await loop
+    except Exception:
+        log.exception("the loop of %s ended", name)
+
+
+def open_store(settings: Settings, folder: Path) -> Store:
+    """The engine that ``settings`` names, opened. Raises StoreInUse for a folder in use."""
+    if settings.engine == "memory":
+        from skyfold.store.engines.memory import MemoryStore
+
+        return MemoryStore()
+    if settings.engine == "postgres":
+        from skyfold.store.engines.postgres import PostgresStore
+
+        return PostgresStore(settings.postgres)
+    from skyfold.store.engines.rocks import RocksStore
+
+    return RocksStore(folder / "store", durability=settings.durability)
+
+
+class Ephemeral:
+    """A folder that goes away with the process, for a cloud that is to leave nothing."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="skyfold-"))
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
