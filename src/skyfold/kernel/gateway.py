@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 
 import msgspec
 
 from skyfold.base.errors import AwsError, NotImplementedHere
+from skyfold.kernel.access.errors import AccessError
 from skyfold.kernel.bodies import opened
 from skyfold.kernel.call import Call
 from skyfold.kernel.http import HttpReply, HttpRequest
 from skyfold.kernel.platform import Platform
 from skyfold.kernel.routing import Route, Router
 from skyfold.kernel.service import Operation
-from skyfold.kernel.wire.models import OperationWire, ServiceWire
+from skyfold.kernel.wire.models import OperationWire, ServiceWire, UnknownOperation
 from skyfold.store.api import StoreUnavailable
 
 log = logging.getLogger("skyfold.gateway")
@@ -27,11 +29,6 @@ class InternalFailure(AwsError):
 
 class ServiceUnavailable(AwsError):
     status = 503
-
-
-class UnknownOperation(AwsError):
-    code = "UnknownOperationException"
-    status = 404
 
 
 class Gateway:
@@ -55,7 +52,10 @@ class Gateway:
         if wire is None:
             return self._unknown_service(request, route, request_id)
         protocol = wire.protocol_of(request)
+        if protocol == "ec2":
+            return self._refused_in_ec2_words(request, route, request_id)
         name: str | None = None
+        error: AwsError
         try:
             if route.path is not request.path:
                 routed = msgspec.structs.replace(request, path=route.path)
@@ -71,15 +71,18 @@ class Gateway:
             return await self._serve(
                 request, routed, route, protocol, labels, declared, operation, request_id
             )
-        except AwsError as error:
-            return wire.failure(request, protocol, error, request_id, name)
+        except AccessError as refused:
+            model = self._catalog.services[route.service].model if route.declared else ""
+            error = refused.spoken(model, protocol)
+        except AwsError as raised:
+            error = raised
         except StoreUnavailable as full:
             log.error("%s:%s: %s", route.service, name, full)
             error = ServiceUnavailable(str(full))
-            return wire.failure(request, protocol, error, request_id, name)
         except Exception:
             log.exception("%s:%s failed", route.service, name)
-            return wire.failure(request, protocol, InternalFailure(), request_id, name)
+            error = InternalFailure()
+        return wire.failure(request, protocol, error, request_id, name)
 
     async def _serve(
         self,
@@ -94,10 +97,10 @@ class Gateway:
     ) -> HttpReply:
         platform, service = self._platform, route.service
         who = await platform.access.authenticate(
-            platform.store, request, self._platform.wall.now(), service=service
+            platform.store, request, platform.wall.now(), service=self._catalog.prefix(service)
         )
-        if request.stream is not None or "x-amz-content-sha256" in request.headers:
-            await opened(routed, who.chunk_verifier, streaming=operation.streams_input)
+        if routed.stream is not None or "x-amz-content-sha256" in request.headers:
+            await opened(routed, who, streaming=operation.streams_input)
         params = operation.parse(routed, protocol, labels)
         call = Call(
             platform=platform,
@@ -119,9 +122,9 @@ class Gateway:
     def _operation(
         self, request: HttpRequest, route: Route, wire: ServiceWire, name: str | None
     ) -> tuple[Operation, OperationWire]:
-        operation = wire.operation(name) if name else None
-        if operation is None or name is None:
-            raise UnknownOperation(f"Unknown operation: {name or _shown(request)}")
+        if name is None:
+            raise UnknownOperation(f"Unknown operation: {_shown(request)}")
+        operation = wire.operation(name)
         declared = self._catalog.operation(route.service, name)
         if declared is None:
             raise self._not_implemented(route.service, name)
@@ -152,6 +155,18 @@ class Gateway:
             ("x-amzn-RequestId", request_id),
         ]
         return HttpReply(status=501, headers=headers, body=body)
+
+    def _refused_in_ec2_words(
+        self, request: HttpRequest, route: Route, request_id: str
+    ) -> HttpReply:
+        """EC2 has a protocol of its own, for which we have no other use than this."""
+        action = re.search(r"(?:^|&)Action=(\w+)", request.query or request.body.decode("latin-1"))
+        refused = self._not_implemented(route.service, action[1] if action else "unknown")
+        body = (
+            f"<Response><Errors><Error><Code>{refused.code}</Code><Message>{refused.text}</Message>"
+            f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+        )
+        return HttpReply(status=501, headers=[("Content-Type", "text/xml")], body=body.encode())
 
 
 def _shown(request: HttpRequest) -> str:

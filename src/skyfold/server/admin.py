@@ -147,19 +147,10 @@ class Admin:
         if wanted.get("freeze"):
             clock.freeze()
         if seconds:
-            await self._advance(clock.now() + int(seconds * 1000))
+            await self._node.advance(seconds)
         if wanted.get("resume"):
             clock.resume()
         return await self._clock(request)
-
-    async def _advance(self, until: int) -> None:
-        """Go on to ``until``, stopping at each job that falls due on the way to run it."""
-        clock, jobs = self._node.clock, self._node.platform.jobs
-        while (due := await jobs.next_due()) is not None and due <= until:
-            clock.move_to(max(due, clock.now()))
-            if not await jobs.settle():
-                break
-        clock.move_to(max(until, clock.now()))
 
     async def _reset(self, request: HttpRequest) -> HttpReply:
         await self._node.reset()

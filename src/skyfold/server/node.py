@@ -52,9 +52,10 @@ class Node:
 
     async def start(self) -> None:
         platform = self.platform
-        self.root_key = await platform.store.write(
-            platform.access.seed, self.settings, platform.ids
+        made = await platform.store.write(
+            platform.access.seed, self.settings, platform.ids, platform.wall.now()
         )
+        self.root_key = (made.id, made.secret) if made else None
         if self.settings.engine != "postgres":  # nobody else can be running anything
             await platform.jobs.recover()
         self._start_loops()
@@ -109,6 +110,16 @@ class Node:
 
     async def _collect_all(self) -> None:
         await self.platform.blobs.collect(self.platform.store, self.platform.wall.now(), 0)
+
+    async def advance(self, seconds: float) -> None:
+        """Move the clock on, stopping at each job that falls due on the way to run it."""
+        clock, jobs = self.clock, self.platform.jobs
+        until = clock.now() + int(seconds * 1000)
+        while (due := await jobs.next_due()) is not None and due <= until:
+            clock.move_to(max(due, clock.now()))
+            if not await jobs.settle():
+                break
+        clock.move_to(max(until, clock.now()))
 
     async def stop(self) -> None:
         await self._stop_loops()

@@ -1,0 +1,1 @@
+"""Testing with Skyfold: a pytest plugin and an in-process cloud."""

@@ -1,0 +1,1 @@
+"""Pure parts of HTTP APIs: routing, events, answers, CORS, OpenAPI."""

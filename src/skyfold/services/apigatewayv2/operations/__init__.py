@@ -1,0 +1,1 @@
+"""The operations of API Gateway V2, a module per noun."""

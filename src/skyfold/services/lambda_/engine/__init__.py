@@ -1,0 +1,1 @@
+"""Pure parts of Lambda: names, policies, event shapes."""

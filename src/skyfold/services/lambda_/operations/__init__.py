@@ -1,0 +1,1 @@
+"""The operations of Lambda, a module per noun."""

@@ -1,0 +1,1 @@
+"""Amazon CloudWatch Logs. Its tables are the kernel's: functions write them without asking."""
