@@ -1,0 +1,1 @@
+"""Pure parts of Parameter Store: names and sealing."""
