@@ -20,9 +20,8 @@ _SCOPE_QUERY = re.compile(r"X-Amz-Credential=[^&]+?(?:%2F|/)\d{8}(?:%2F|/)([^&]*
 _DOMAIN = r"(?:amazonaws\.com|localhost\.localstack\.cloud|localhost)"
 _S3_VIRTUAL = re.compile(rf"^(?P<bucket>.+?)\.s3(?:[.-](?P<region>{REGION}))?\.{_DOMAIN}$")
 _S3_SHORT = re.compile(r"^(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.localhost$")
-_SERVICE_HOST = re.compile(
-    rf"^(?:[a-z0-9-]+\.)?(?P<service>[a-z0-9-]+?)(?:[.-](?P<region>{REGION}))?\.{_DOMAIN}$"
-)
+_SERVICE_HOST = re.compile(rf"^(?:.+\.)?(?P<service>[a-z0-9-]+)\.{_DOMAIN}$")
+_REGIONAL = re.compile(rf"^(?P<rest>.+)\.(?P<region>{REGION})\.{_DOMAIN}$")
 _CBOR_PATH = re.compile(r"^/service/([^/]+)/operation/([^/]+)$")
 
 
@@ -77,7 +76,7 @@ class Router:
         names = self._by_signing.get(scope)
         if not names:
             return Route(scope, False, region, request.path)
-        if len(names) == 1:
+        if scope != "apigateway":
             return Route(names[0], True, region, request.path)
         # API Gateway's two services sign alike; the newer one's paths begin with its version.
         version_two = request.path.startswith("/v2/")
@@ -90,11 +89,12 @@ class Router:
         if found := _S3_VIRTUAL.match(host) or (_S3_SHORT.match(host) if s3 else None):
             where = region or found.groupdict().get("region") or ""
             return Route("s3", s3, where, f"/{found['bucket']}{request.path}")
+        if not scope and (regional := _REGIONAL.match(host)):
+            region, host = regional["region"], f"{regional['rest']}.amazonaws.com"
         if not scope and (named := _SERVICE_HOST.match(host)):
             name = self._by_host.get(named["service"])
-            if name is not None or "amazonaws.com" in host:
-                where = region or named["region"] or ""
-                return Route(name or named["service"], name is not None, where, request.path)
+            if name is not None or (host.endswith("amazonaws.com") and named["service"] != "s3"):
+                return Route(name or named["service"], name is not None, region, request.path)
         if not scope and (name := self._by_form(request)):
             return Route(name, True, region, request.path)
         return Route("s3", s3, region, request.path)

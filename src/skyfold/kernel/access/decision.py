@@ -135,3 +135,14 @@ def _implicit_verdict(
     if boundary is not Effect.ALLOW:
         return NO_BOUNDARY
     return ALLOWED if session is Effect.ALLOW else NO_SESSION
+
+
+def matched(document: Document, context: Context, verdict: Effect) -> list[int]:
+    """The indexes of the statements that speak for ``verdict``, for explaining a decision."""
+    denies, allows = document.about(context.action)
+    speaking = {Effect.DENY: denies, Effect.ALLOW: allows}.get(verdict, ())
+    return [
+        statement.index
+        for statement in speaking
+        if statement.naming(context.principal) and statement.holds(context)
+    ]

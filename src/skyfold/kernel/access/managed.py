@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from importlib import resources
 from typing import Any
 
@@ -29,6 +31,7 @@ def managed() -> Mapping[str, Mapping[str, Any]]:
         found[f"{PREFIX}{path}{short}"] = {
             "name": short,
             "path": path,
+            "id": "ANPA" + base64.b32encode(sha256(name.encode()).digest()).decode()[:17],
             "description": entry["description"],
             "document": json.dumps(document, indent=4),
         }

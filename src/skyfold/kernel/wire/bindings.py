@@ -12,7 +12,7 @@ from skyfold.kernel.http import HttpReply, HttpRequest
 from skyfold.kernel.wire import timestamps
 from skyfold.kernel.wire.bodies import Bodies, ReadBody, WriteBody, text_of
 from skyfold.kernel.wire.constraints import SerializationException
-from skyfold.kernel.wire.json_codec import body_members, write_float
+from skyfold.kernel.wire.json_codec import body_members, reply_members, write_float
 from skyfold.kernel.wire.query_codec import parse_pairs
 from skyfold.kernel.wire.shapes import Shape
 from skyfold.kernel.wire.xml_codec import SCALARS
@@ -251,7 +251,7 @@ class RestOutput:
     def _body_writer(self, shape: Shape, bodies: Bodies) -> tuple[WriteBody | None, str]:
         payload = self._payload_shape
         if payload is None:
-            if not body_members(shape) and (shape.members or bodies.content_type.endswith("xml")):
+            if not reply_members(shape) and (shape.members or bodies.content_type.endswith("xml")):
                 return None, ""
             return bodies.writer(shape, _root(shape)), bodies.content_type
         if payload.type == "structure":

@@ -112,13 +112,18 @@ class XmlBodies:
     def writer(self, shape: Shape, root: str) -> WriteBody:
         own = namespace_attribute(shape)
         namespace = own if own.startswith(" xmlns=") else self._namespace + own
-        start = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}{namespace}>'
+        opening = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}{namespace}'
+        start = f"{opening}>"
         end = f"</{root}>"
         unwrapped = shape.traits.get("xmlUnwrapped")
         if unwrapped:
             inner = self._writers.content(shape.members[unwrapped])
             return lambda value: f"{start}{inner(value.get(unwrapped) or '')}{end}".encode()
-        content = self._writers.content(shape, json_codec.body_members(shape))
+        content = self._writers.content(shape, json_codec.reply_members(shape))
+        attributes = self._writers.attributes(shape)
+        if attributes is not None:
+            of = attributes
+            return lambda value: f"{opening}{of(value)}>{content(value)}{end}".encode()
         return lambda value: f"{start}{content(value)}{end}".encode()
 
     def fragment(self, shape: Shape) -> Callable[[Any], str]:

@@ -43,7 +43,8 @@ class Failures:
         )
         status = error.status
         if shape is not None and type(error).status == AwsError.status:
-            status = shape.traits.get("error", {}).get("httpStatusCode", status)
+            default = 500 if shape.traits.get("fault") else status
+            status = shape.traits.get("error", {}).get("httpStatusCode", default)
         if protocol == "query":
             reply = self._query(error, shape, status, request_id)
         elif protocol == "json":

@@ -25,12 +25,24 @@ def wire_name(name: str, member: Shape) -> str:
     return str(member.traits.get("locationName", name))
 
 
+_REPLY_LOCATIONS = ("header", "headers", "statusCode")
+
+
 def body_members(shape: Shape) -> dict[str, Shape]:
-    """The members that a body holds: those bound nowhere else."""
+    """The members that a request's body holds: those bound nowhere else."""
     return {
         name: member
         for name, member in shape.members.items()
         if member.location is None and not member.traits.get("eventstream")
+    }
+
+
+def reply_members(shape: Shape) -> dict[str, Shape]:
+    """The same of a reply, which has no path and no query string to bind members to."""
+    return {
+        name: member
+        for name, member in shape.members.items()
+        if member.location not in _REPLY_LOCATIONS and not member.traits.get("eventstream")
     }
 
 
@@ -319,7 +331,7 @@ class Writers:
 
     def body(self, shape: Shape) -> Convert | None:
         """The top of a body, from which members bound to headers or the status stay away."""
-        members = body_members(shape)
+        members = reply_members(shape)
         if len(members) == len(shape.members):
             return self.compile(shape)
         table: dict[str, tuple[str, Convert | None]] = {}

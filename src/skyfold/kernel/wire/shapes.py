@@ -30,6 +30,9 @@ class Shape:
         self._model, self._raw, self.name = model, raw, name
         self.type: str = raw["type"]
         self.traits: dict[str, Any] = {k: v for k, v in raw.items() if k not in _STRUCTURAL}
+        # A name of the shape's own is that of a document's root; members are named by references.
+        if "locationName" in self.traits:
+            self.traits.setdefault("xmlRoot", self.traits.pop("locationName"))
         for trait, value in ref.items():
             if trait not in _STRUCTURAL:
                 self.traits[trait] = value

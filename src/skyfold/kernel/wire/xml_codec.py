@@ -165,7 +165,7 @@ class XmlReaders:
 
     def _fill(self, table: dict[str, tuple[str, Read, str]], members: Mapping[str, Shape]) -> None:
         for name, member in members.items():
-            if member.location is not None or member.traits.get("xmlAttribute"):
+            if member.traits.get("xmlAttribute"):
                 continue
             if member.flattened and member.type == "list":
                 entry = (name, self.compile(member.member), "list")
@@ -295,6 +295,11 @@ class XmlWriters:
         """A function from a value to its whole element."""
         return eval(f"lambda v: {self._element(shape, tag, 'v', 0)}", self._scope)
 
+    def attributes(self, shape: Shape) -> Read | None:
+        """The function for the attributes of a structure's element, where it has any."""
+        found = self._attributes(shape, "v")
+        return eval(f"lambda v: {found[3:]}", self._scope) if found else None
+
     def _function(self, shape: Shape) -> str:
         base = shape.base
         name = self._names.get(base)
@@ -306,7 +311,7 @@ class XmlWriters:
     def _define(self, name: str, members: Mapping[str, Shape]) -> None:
         lines = [f"def {name}(d):", "    o = ''"]
         for member_name, member in members.items():
-            if member.location is not None or member.traits.get("xmlAttribute"):
+            if member.traits.get("xmlAttribute"):
                 continue
             lines.append(f"    if (v := d.get({member_name!r})) is not None:")
             tag = xml_name(member_name, member)
