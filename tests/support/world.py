@@ -18,6 +18,7 @@ from skyfold.server.discovery import discover
 from skyfold.store.api import Store
 from skyfold.store.blobs import Blobs
 from skyfold.store.engines.memory import MemoryStore
+from tests.support.compute import FakeCompute
 
 ACCOUNT = "123456789012"
 
@@ -27,6 +28,7 @@ class World:
 
     def __init__(self, store: Store | None = None) -> None:
         self.clock = VirtualClock()
+        self.functions = FakeCompute()
         self.folder = Path(tempfile.mkdtemp(prefix="skyfold-test-"))
         self.platform = Platform(
             settings=Settings(account=ACCOUNT),
@@ -36,7 +38,11 @@ class World:
             ids=Ids(seed=1),
             catalog=Catalog(discover()),
             access=Access(),
+            compute=self._start_compute,
         )
+
+    async def _start_compute(self) -> FakeCompute:
+        return self.functions
 
     def call(self, principal: Principal | None = None) -> Call:
         return self.platform.call(principal or root_of(ACCOUNT))

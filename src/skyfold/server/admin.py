@@ -157,20 +157,26 @@ class Admin:
         return _json({"reset": True})
 
     async def _save(self, request: HttpRequest) -> HttpReply:
+        """The whole state, as a stream, while everything goes on."""
         from skyfold.store import snapshot
 
         platform = self._node.platform
-        stream = await snapshot.save(platform.store, platform.blobs)
+        stream = snapshot.stream(platform.store, platform.blobs)
         return HttpReply(headers=[("Content-Type", "application/x-tar")], body=stream)
 
     async def _load(self, request: HttpRequest) -> HttpReply:
+        """Put an uploaded state in the place of this one. A damaged file changes nothing."""
         from skyfold.store import snapshot
 
-        body = request.stream or _Whole(request.body)
-        counts = await self._node.replace_state(
-            lambda: snapshot.load(self._node.platform.store, self._node.platform.blobs, body)
-        )
-        return _json(counts)
+        file = self._node.folder / f"upload-{self._node.platform.ids.hex(8)}"
+        try:
+            await _received(request, file)
+            loaded = await self._node.replace_state(file)
+        except snapshot.SnapshotDamaged as damaged:
+            raise Refused(400, str(damaged)) from None
+        finally:
+            await asyncio.to_thread(file.unlink, missing_ok=True)
+        return _json({"pairs": loaded.pairs, "blobs": loaded.blobs, "bytes": loaded.bytes})
 
     def _guarded(self, page: Page) -> Page:
         async def guarded(request: HttpRequest) -> HttpReply:
@@ -201,17 +207,14 @@ def _hook_scripts() -> list[Path]:
     return sorted(p for p in folder.glob("*") if p.suffix in (".sh", ".py"))
 
 
-class _Whole:
-    """A body in memory in the shape of a stream."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body, self.length = body, len(body)
-
-    async def __aiter__(self) -> Any:
-        yield self._body
-
-    async def read(self) -> bytes:
-        return self._body
+async def _received(request: HttpRequest, file: Path) -> None:
+    """The body of ``request`` in ``file``."""
+    with file.open("wb") as out:
+        if request.stream is None:
+            await asyncio.to_thread(out.write, request.body)
+            return
+        async for piece in request.stream:
+            await asyncio.to_thread(out.write, piece)
 
 
 async def _run_hook(script: Path, environment: dict[str, str]) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
@@ -10,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from skyfold.base.errors import AwsError
+from skyfold.base.settings import Settings
 from skyfold.kernel.http import Handler, HttpReply, HttpRequest
 
 Message = MutableMapping[str, Any]
@@ -199,6 +202,31 @@ class Protocol(HttpToolsProtocol):
         self.loop.call_later(IDLE_SECONDS_MAX, self._check_silence)
 
 
+def serving(
+    handle: Handler,
+    settings: Settings,
+    ready: Callable[[], Awaitable[None]],
+    *,
+    patience_s: int = 2,
+) -> Server:
+    """The server for ``handle``; ``patience_s`` is what requests get to end when it stops."""
+    config = uvicorn.Config(
+        App(handle, settings.body_bytes_max),
+        host=settings.host,
+        port=settings.port,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=1024,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=patience_s,
+    )
+    return Server(config, ready)
+
+
 class Server(uvicorn.Server):
     """uvicorn's server, whose signals are ours."""
 
@@ -210,6 +238,31 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             await self._ready()
+
+    def open_door(self, listener: socket.socket) -> Callable[[], None]:
+        """Serve on one more listening socket (a sandbox's); call what is returned to close it."""
+        opening = asyncio.ensure_future(self._open(listener))
+
+        def close() -> None:
+            opening.cancel()
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                opening.result().close()
+            listener.close()
+
+        return close
+
+    async def _open(self, listener: socket.socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+
+        def connection() -> Protocol:
+            return Protocol(
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+                _loop=loop,
+            )
+
+        return await loop.create_server(connection, sock=listener)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

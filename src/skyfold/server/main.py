@@ -108,10 +108,8 @@ def is_loopback(host: str) -> bool:
 
 
 async def _serve(settings: Settings, started: float) -> int:
-    import uvicorn
-
     from skyfold.server.admin import Admin
-    from skyfold.server.http import App, Protocol, Server
+    from skyfold.server.http import serving
     from skyfold.server.node import Ephemeral, Node, open_store
 
     ephemeral = Ephemeral() if settings.data is None else None
@@ -120,26 +118,13 @@ async def _serve(settings: Settings, started: float) -> int:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     node = Node(settings, open_store(settings, folder), folder)
     admin = Admin(node)
-    config = uvicorn.Config(
-        App(admin.handle, settings.body_bytes_max),
-        host=settings.host,
-        port=settings.port,
-        http=Protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        backlog=1024,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=2,
-    )
 
     async def ready() -> None:
         _say_ready(node, (stopwatch() - started) * 1000)
         await admin.ready()
 
-    server = Server(config, ready)
+    server = serving(admin.handle, settings, ready)
+    node.door = server.open_door
     loop = asyncio.get_running_loop()
     for stop in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(stop, server.ask_to_stop)

@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import socket
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from skyfold.base.clock import AdjustableClock, SystemClock
 from skyfold.base.ids import Ids
 from skyfold.base.settings import Settings
+from skyfold.compute.api import Compute, FunctionSpec
 from skyfold.kernel.access.access import Access
 from skyfold.kernel.catalog import Catalog
 from skyfold.kernel.gateway import Gateway
 from skyfold.kernel.platform import Platform
 from skyfold.server.discovery import discover
-from skyfold.store.api import Store, Tx
+from skyfold.store.api import Store, StoreUnavailable, Tx
 from skyfold.store.blobs import Blobs
 
+if TYPE_CHECKING:
+    from skyfold.store import snapshot
+
 log = logging.getLogger("skyfold")
-T = TypeVar("T")
 
 FLUSH_SECONDS = 1.0
 COLLECT_SECONDS = 600.0
@@ -44,14 +48,25 @@ class Node:
             catalog=Catalog(discover()),
             access=Access(),
             wall=SystemClock(),
+            compute=self._start_compute,
         )
         self.gateway = Gateway(self.platform)
         self.root_key: tuple[str, str] | None = None
         """The random root key, when ``test`` is not one; shown once at the first start."""
+        self.door: Callable[[socket.socket], Callable[[], None]] | None = None
+        """Serves this node on one more socket: on those that functions find it at."""
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        """Raises StoreUnavailable for a store that was only half loaded from a snapshot."""
+        from skyfold.store import snapshot
+
         platform = self.platform
+        if await snapshot.interrupted(platform.store):
+            raise StoreUnavailable(
+                f"The state in {self.folder} is half of a snapshot whose loading was interrupted. "
+                "Remove the folder, start again, and load the snapshot once more."
+            )
         made = await platform.store.write(
             platform.access.seed, self.settings, platform.ids, platform.wall.now()
         )
@@ -59,6 +74,23 @@ class Node:
         if self.settings.engine != "postgres":  # nobody else can be running anything
             await platform.jobs.recover()
         self._start_loops()
+
+    async def _start_compute(self) -> Compute:
+        from skyfold.compute.supervisor import Supervisor
+
+        supervisor = Supervisor(
+            self.folder / "compute",
+            roots=(self.folder / "code",),
+            isolation=self.settings.isolation,
+            gateway_port=self.settings.port,
+            on_gateway=self._serve_sandbox,
+        )
+        await supervisor.start()
+        return supervisor
+
+    def _serve_sandbox(self, listener: socket.socket, function: FunctionSpec) -> Callable[[], None]:
+        assert self.door is not None, "functions run only while the node is served"
+        return self.door(listener)
 
     def _start_loops(self) -> None:
         platform = self.platform
@@ -100,11 +132,16 @@ class Node:
         await self._collect_all()
         await self.start()
 
-    async def replace_state(self, load: Callable[[], Awaitable[T]]) -> T:
-        """Put another state in the place of this one, with nothing running meanwhile."""
+    async def replace_state(self, file: Path) -> snapshot.Progress:
+        """Put the state in a snapshot in the place of this one, with nothing running meanwhile.
+
+        Raises SnapshotDamaged, having changed nothing, for a file that is no snapshot.
+        """
+        from skyfold.store import snapshot
+
         await self._stop_loops()
         try:
-            return await load()
+            return await snapshot.load(file, self.platform.store, self.platform.blobs)
         finally:
             await self.start()
 

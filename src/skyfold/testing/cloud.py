@@ -92,31 +92,21 @@ class TestCloud:
             self._loop.close()
 
     async def _serve(self) -> None:
-        import uvicorn
-
         from skyfold.server.admin import Admin
-        from skyfold.server.http import App, Protocol, Server
+        from skyfold.server.http import serving
         from skyfold.server.node import Ephemeral, Node, open_store
 
         settings = Settings(port=self.port, region=self.region, engine="memory")
         folder = Ephemeral()
         node = Node(settings, open_store(settings, folder.path), folder.path)
         admin = Admin(node)
-        config = uvicorn.Config(
-            App(admin.handle, settings.body_bytes_max),
-            http=Protocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=1,
-        )
 
         async def ready() -> None:
             self._node = node
             self._ready.set()
 
-        self._server = Server(config, ready)
+        self._server = serving(admin.handle, settings, ready, patience_s=1)
+        node.door = self._server.open_door
         try:
             await node.start()
             await self._server.serve(sockets=[self._listener])

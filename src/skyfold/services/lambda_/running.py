@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from skyfold.kernel.platform import Platform
     from skyfold.store.api import Tx
 
-SESSION_S = 12 * 3600
-RENEW_BEFORE_MS = 3600 * 1000
+SESSION_S = 3600
+RENEW_BEFORE_MS = 15 * 60 * 1000
 
 
 class Ran(NamedTuple):
@@ -166,7 +166,7 @@ class Running:
         return spec
 
     async def _session(self, call: Call, function: Function) -> _Session:
-        """The function's role, assumed; kept until an hour before it expires."""
+        """The function's role, assumed; kept until a quarter of an hour before it expires."""
         key = (function.arn, function.role)
         found = self._sessions.get(key)
         if found is not None and found.keys.expires_ms > call.now + RENEW_BEFORE_MS:

@@ -66,7 +66,7 @@ def failed_items(answer: bytes, sent: Sequence[Message]) -> set[str] | None:
     failed: set[str] = set()
     for failure in failures:
         found = failure.get("itemIdentifier") if isinstance(failure, dict) else None
-        if found not in known:
+        if not isinstance(found, str) or found not in known:
             return None
         failed.add(found)
     return failed
