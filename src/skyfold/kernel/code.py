@@ -28,12 +28,12 @@ class CodeStore:
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._folder = blobs.folder.parent / "code"
+        self.root = blobs.folder.parent / "code"
         self._unpacking: dict[str, asyncio.Future[Path]] = {}
 
     async def folder(self, blob_id: str) -> Path:
         """The unpacked code of a zip blob. Raises BadArchive."""
-        target = self._folder / blob_id
+        target = self.root / blob_id
         if target.is_dir():
             return target
         if blob_id not in self._unpacking:
@@ -45,7 +45,7 @@ class CodeStore:
 
     async def forget(self, blob_id: str) -> None:
         """Remove the folder; running sandboxes keep what they have mounted."""
-        await asyncio.to_thread(shutil.rmtree, self._folder / blob_id, True)
+        await asyncio.to_thread(shutil.rmtree, self.root / blob_id, True)
 
 
 def unpacked(archive: Path, target: Path) -> Path:

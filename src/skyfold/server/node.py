@@ -78,9 +78,10 @@ class Node:
     async def _start_compute(self) -> Compute:
         from skyfold.compute.supervisor import Supervisor
 
+        self.platform.code.root.mkdir(parents=True, exist_ok=True)
         supervisor = Supervisor(
             self.folder / "compute",
-            roots=(self.folder / "code",),
+            roots=(self.platform.code.root,),
             isolation=self.settings.isolation,
             gateway_port=self.settings.port,
             on_gateway=self._serve_sandbox,

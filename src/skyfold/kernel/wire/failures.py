@@ -11,6 +11,7 @@ from skyfold.base.errors import AwsError
 from skyfold.kernel.http import HttpReply, HttpRequest
 from skyfold.kernel.wire import cbor_codec, json_codec
 from skyfold.kernel.wire.bindings import RestOutput
+from skyfold.kernel.wire.json_codec import wire_name
 from skyfold.kernel.wire.shapes import Shape
 from skyfold.kernel.wire.xml_codec import escape
 
@@ -67,17 +68,15 @@ class Failures:
             return self._query_errors[error.code], error.code
         return error.code, self._query_codes.get(error.code, error.code)
 
-    def _members(self, error: AwsError, shape: Shape | None) -> dict[str, Any]:
-        """The members of the body with the message under the name that the shape gives it."""
+    def _message(self, error: AwsError, shape: Shape | None) -> dict[str, str]:
+        """The message under the name that the error's shape has for it."""
         name = "message"
         if shape is not None:
-            name = next((m for m in shape.members if m.lower() == "message"), "")
+            members = shape.members
+            name = next((wire_name(m, s) for m, s in members.items() if m.lower() == name), name)
         elif self._generic and error.code == "AccessDeniedException":
             name = "Message"
-        found = dict(error.members)
-        if name and error.text and name not in found:
-            found[name] = error.text
-        return found
+        return {name: error.text} if error.text and name not in error.members else {}
 
     def _typed(self, error: AwsError, shape: Shape | None) -> str:
         name = self._names(error, shape)[0]
@@ -99,10 +98,12 @@ class Failures:
         self, error: AwsError, shape: Shape | None, status: int, request_id: str
     ) -> HttpReply:
         bodies = self._service.bodies("json")
-        members = self._members(error, shape)
-        if shape is not None:
+        members = error.members
+        if shape is not None and members:
             members = orjson.loads(bodies.writer(shape, "")(members))
-        body = json_codec.dumps({"__type": self._typed(error, shape), **members})
+        body = json_codec.dumps(
+            {"__type": self._typed(error, shape), **members, **self._message(error, shape)}
+        )
         headers = [("Content-Type", bodies.content_type)]
         headers += self._rpc_headers(error, shape, status, request_id)
         return HttpReply(status=status, headers=headers, body=body)
@@ -110,11 +111,13 @@ class Failures:
     def _cbor(
         self, error: AwsError, shape: Shape | None, status: int, request_id: str
     ) -> HttpReply:
-        members = self._members(error, shape)
-        if shape is not None:
+        members = error.members
+        if shape is not None and members:
             bodies = self._service.bodies("smithy-rpc-v2-cbor")
             members = cbor_codec.loads(bodies.writer(shape, "")(members))
-        body = cbor_codec.dumps({"__type": self._typed(error, shape), **members})
+        body = cbor_codec.dumps(
+            {"__type": self._typed(error, shape), **members, **self._message(error, shape)}
+        )
         headers = [("Content-Type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")]
         headers += self._rpc_headers(error, shape, status, request_id)
         return HttpReply(status=status, headers=headers, body=body)
@@ -123,15 +126,17 @@ class Failures:
         self, error: AwsError, shape: Shape | None, status: int, request_id: str
     ) -> HttpReply:
         bodies = self._service.bodies("rest-json")
-        members = self._members(error, shape)
-        if shape is None:
-            reply = HttpReply(status=status, body=json_codec.dumps(members))
-            reply.headers.append(("Content-Type", bodies.content_type))
-        else:
+        reply = HttpReply(status=status)
+        members = dict(error.members)
+        if shape is not None:
             if "Type" in shape.members:
                 members.setdefault("Type", "User" if status < 500 else "Service")
             reply = RestOutput(shape, status, bodies).write(members)
-            reply.status = status
+            assert isinstance(reply.body, bytes)
+            members = orjson.loads(reply.body or b"{}")
+            reply.headers = [h for h in reply.headers if h[0] != "Content-Type"]
+        reply.body = json_codec.dumps({**members, **self._message(error, shape)})
+        reply.headers.append(("Content-Type", bodies.content_type))
         reply.headers += [
             ("x-amzn-ErrorType", self._names(error, shape)[0]), ("x-amzn-RequestId", request_id),
         ]  # fmt: skip

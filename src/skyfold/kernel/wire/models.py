@@ -148,15 +148,16 @@ class ServiceWire:
         for violation in found:
             if violation.kind == "type":
                 raise SerializationException(str(violation))
-        query = self.protocol == "query" or self.protocols == {"query", CBOR, "json"}
-        raise (ValidationError if query else ValidationException)(worded(found))
+        if (code := self.metadata.get("validationCode")) is not None:
+            raise _error(code)(worded(found))
+        raise (ValidationError if "query" in self.protocols else ValidationException)(worded(found))
 
     def malformed(self, error: SerializationException) -> AwsError:
         """The service's own words for a request that cannot be read."""
         own = self.metadata.get("malformed")
         if own is None:
             return error
-        return _malformed(own["code"])(own["message"])
+        return _error(own["code"])(own["message"])
 
     # --- what operations and failures share ----------------------------------------------------
 
@@ -199,5 +200,5 @@ class ServiceWire:
 
 
 @functools.cache
-def _malformed(code: str) -> type[AwsError]:
+def _error(code: str) -> type[AwsError]:
     return type(code, (AwsError,), {"code": code})

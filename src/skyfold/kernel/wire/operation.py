@@ -10,7 +10,7 @@ from skyfold.kernel.http import HttpReply, HttpRequest
 from skyfold.kernel.wire import cbor_codec, constraints, query_codec
 from skyfold.kernel.wire.bindings import RestInput, RestOutput
 from skyfold.kernel.wire.bodies import Bodies, CborBodies, JsonBodies, present
-from skyfold.kernel.wire.constraints import SerializationException
+from skyfold.kernel.wire.constraints import SerializationException, Violation
 from skyfold.kernel.wire.events import EventReader, EventWriter
 from skyfold.kernel.wire.eventstream import CONTENT_TYPE as EVENT_STREAM
 
@@ -74,8 +74,20 @@ class OperationWire:
             found = constraints.violations(self.input, params)
         except RecursionError as error:
             raise SerializationException("The request is nested too deeply.") from error
+        if found and self._service.metadata.get("bodyPathPrefix"):
+            found = [self._prefixed(violation) for violation in found]
         if found:
             self._service.refuse(found)
+
+    def _prefixed(self, violation: Violation) -> Violation:
+        """API Gateway names a body after the operation, but not what stands in the path."""
+        assert self.input is not None
+        top = violation.path.partition(".")[0]
+        for name, member in self.input.members.items():
+            if constraints.lower_first(name) == top and member.location is None:
+                prefix = f"{constraints.lower_first(self.name)}Input."
+                return violation._replace(path=prefix + violation.path)
+        return violation
 
     def _compile_parse(self, protocol: str) -> Parse:
         shape = self.input

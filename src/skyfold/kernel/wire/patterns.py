@@ -17,6 +17,8 @@ _CLASSES = {
     "Cntrl": r"\x00-\x1f\x7f", "Graph": "!-~", "Print": " -~", "ASCII": r"\x00-\x7f",
 }  # fmt: skip
 """Java's POSIX classes, which are ASCII."""
+_SHORT = {"d": "0-9", "w": "a-zA-Z0-9_", "s": r" \t\n\r\f\v", "h": r" \t\xa0"}
+"""Java's short classes, which are ASCII even beside Unicode properties."""
 _PROPERTIES = {"all": "Any", "LD": "Alphabetic"}
 """Java's names of Unicode properties, where Python's are others."""
 _NESTED = re.compile(r"[+*}]\)+(?:[+*]|\{\d+,(?!0\}|1\}))|[+*]\)+\?\)*[+*]|\|[^()]*\)[+*]")
@@ -47,7 +49,7 @@ def _bounded(plain: str) -> Matcher:
     import regex  # type: ignore[import-untyped]  # its stubs are a package of their own
 
     try:
-        fullmatch: Any = regex.compile(plain, regex.ASCII | regex.VERSION0).fullmatch
+        fullmatch: Any = regex.compile(plain, regex.VERSION0).fullmatch
     except regex.error as error:
         raise Unsupported(f"{plain}: {error}") from error
 
@@ -71,10 +73,11 @@ def translate(pattern: str) -> tuple[str, bool]:
     while at < len(pattern):
         char = pattern[at]
         if char == "\\" and at + 1 < len(pattern):
+            is_class = pattern[at + 1] in "dDsSwWpPhH"
             piece, at, unicode_class = _escape(pattern, at, bool(depth))
             out.append(piece)
             needs_unicode = needs_unicode or unicode_class
-            if depth and piece[-1] in "dDsSwW}" and pattern[at : at + 1] == "-":
+            if depth and is_class and pattern[at : at + 1] == "-":
                 out.append("\\-")  # after a class, a dash begins no range
                 at += 1
             continue
@@ -169,10 +172,12 @@ def _escape(pattern: str, at: int, in_class: bool) -> tuple[str, int, bool]:
         end = pattern.find("\\E", at)
         end = len(pattern) if end < 0 else end
         return re.escape(pattern[at + 2 : end]), end + 2, False
+    if char in _SHORT:
+        return (_SHORT[char] if in_class else f"[{_SHORT[char]}]"), at + 2, False
+    if char in "DSW" and not in_class:
+        return f"[^{_SHORT[char.lower()]}]", at + 2, False
     if char in "zZ":
         return "\\Z", at + 2, False
-    if char == "h":
-        return (r" \t\xa0" if in_class else r"[ \t\xa0]"), at + 2, False
     if char.isalpha() and char not in "AbBdDsSwWtnrfvaxu0":
         return re.escape(char), at + 2, False
     return pattern[at : at + 2], at + 2, False

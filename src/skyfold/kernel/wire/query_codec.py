@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from skyfold.base.errors import AwsError
+from skyfold.kernel.wire.constraints import SerializationException
 from skyfold.kernel.wire.shapes import Shape
 from skyfold.kernel.wire.xml_codec import SCALARS, entry_names
 
@@ -103,7 +104,10 @@ class QueryReaders:
         def read(node: Any) -> Any:
             if node.__class__ is not str:
                 raise MalformedInput("Start of structure or map found where not expected.")
-            return convert(node)
+            try:
+                return convert(node)
+            except SerializationException as error:
+                raise MalformedInput(error.text) from error
 
         return read
 

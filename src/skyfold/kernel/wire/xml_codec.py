@@ -15,7 +15,7 @@ from skyfold.kernel.wire.shapes import Shape
 Element = ElementTree.Element
 Read = Callable[[Any], Any]
 _NOT_WELL_FORMED = "The XML you provided was not well-formed"
-_INT = re.compile(r"\s*[+-]?\d{1,19}\s*")
+_INT = re.compile(r"\s*[+-]?\d{1,19}\s*", re.ASCII)
 
 
 def parse_document(body: bytes) -> Element:
