@@ -220,6 +220,7 @@ def serving(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=1024,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=patience_s,
