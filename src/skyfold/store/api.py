@@ -6,7 +6,7 @@ effect outside it. It may therefore be run again after a conflict, and composed 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -86,5 +86,8 @@ class Store(Protocol):
 
     async def flush(self) -> None:
         """Write what the flush sources hold and return when all before it is durable."""
+
+    def pairs(self) -> AsyncIterator[list[Pair]]:
+        """Every pair in key order, in pieces, all as they stood at one moment."""
 
     async def close(self) -> None: ...

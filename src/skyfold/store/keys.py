@@ -7,22 +7,33 @@ and ``prefix + b"\\xff"`` is past everything under it. Text and bytes are escape
 
 from __future__ import annotations
 
+from struct import Struct
+
 Part = str | int | bytes
 _SHIFT = 1 << 63
+_pack_integer = Struct(">BQ").pack
+_unpack_integer = Struct(">Q").unpack_from
 
 
 def pack(*parts: Part) -> bytes:
     """The key of a tuple. Integers reach from -2**63 to 2**63 - 1."""
-    packed = b""
+    packed = []
     for part in parts:
         if isinstance(part, str):
-            raw = part.encode("utf-8", "surrogatepass")
-            packed += b"\x02" + (raw.replace(b"\0", b"\0\xff") if b"\0" in raw else raw) + b"\0"
+            try:
+                packed.append(f"\2{part}\0".encode() if "\0" not in part else _escaped(part))
+            except UnicodeEncodeError:
+                packed.append(_escaped(part))
         elif isinstance(part, int):
-            packed += b"\x15" + (part + _SHIFT).to_bytes(8)
+            packed.append(_pack_integer(0x15, part + _SHIFT))
         else:
-            packed += b"\x01" + part.replace(b"\0", b"\0\xff") + b"\0"
-    return packed
+            packed.append(b"\1" + part.replace(b"\0", b"\0\xff") + b"\0")
+    return b"".join(packed)
+
+
+def _escaped(part: str) -> bytes:
+    """Text with zeros or lone surrogates in it."""
+    return b"\2" + part.encode("utf-8", "surrogatepass").replace(b"\0", b"\0\xff") + b"\0"
 
 
 def unpack(key: bytes) -> tuple[Part, ...]:
@@ -32,15 +43,16 @@ def unpack(key: bytes) -> tuple[Part, ...]:
     while at < end:
         tag = key[at]
         if tag == 0x15:
-            parts.append(int.from_bytes(key[at + 1 : at + 9]) - _SHIFT)
+            parts.append(_unpack_integer(key, at + 1)[0] - _SHIFT)
             at += 9
             continue
-        stop = key.index(b"\0", at + 1)
-        while key[stop + 1 : stop + 2] == b"\xff":
-            stop = key.index(b"\0", stop + 2)
+        stop = key.index(0, at + 1)
         raw = key[at + 1 : stop]
-        raw = raw.replace(b"\0\xff", b"\0") if b"\0" in raw else raw
-        parts.append(raw.decode("utf-8", "surrogatepass") if tag == 0x02 else raw)
+        if key[stop + 1 : stop + 2] == b"\xff":
+            while key[stop + 1 : stop + 2] == b"\xff":
+                stop = key.index(0, stop + 2)
+            raw = key[at + 1 : stop].replace(b"\0\xff", b"\0")
+        parts.append(str(raw, "utf-8", "surrogatepass") if tag == 2 else raw)
         at = stop + 1
     return tuple(parts)
 

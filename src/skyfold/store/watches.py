@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 
 class Watches:
@@ -11,6 +11,9 @@ class Watches:
 
     def __init__(self) -> None:
         self._heard: dict[int, dict[bytes, list[Callable[[], None]]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._heard)
 
     def watch(self, prefix: bytes) -> WatchedPrefix:
         return WatchedPrefix(self, prefix)
@@ -26,7 +29,7 @@ class Watches:
         if not same_length:
             del self._heard[len(prefix)]
 
-    def notice(self, keys: Iterable[bytes]) -> None:
+    def notice(self, keys: Collection[bytes]) -> None:
         """Tell everyone whose prefix one of ``keys`` begins with, once each."""
         if not self._heard:
             return
@@ -37,6 +40,22 @@ class Watches:
                     told.update(dict.fromkeys(found))
         for heard in told:
             heard()
+
+    def notice_range(self, start: bytes, stop: bytes) -> None:
+        """Tell everyone whose prefix a key with start <= key < stop may begin with."""
+        told: dict[Callable[[], None], None] = {}
+        for length, prefixes in self._heard.items():
+            for prefix, found in prefixes.items():
+                if prefix < stop and prefix >= start[:length]:
+                    told.update(dict.fromkeys(found))
+        for heard in told:
+            heard()
+
+    def notice_all(self) -> None:
+        """Tell everyone: nobody knows any more what changed."""
+        for prefixes in [*self._heard.values()]:
+            for heard in [heard for found in prefixes.values() for heard in found]:
+                heard()
 
 
 class WatchedPrefix:

@@ -2,59 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from itertools import islice
 from typing import Any, TypeVar
 
 from sortedcontainers import SortedDict
 
-from skyfold.store.api import Conflict, Pair
+from skyfold.store.api import Conflict, Pair, StoreUnavailable
+from skyfold.store.engines.overlay import Overlay, run_to_end
 from skyfold.store.watches import WatchedPrefix, Watches
 
 T = TypeVar("T")
+_CLOSED = "The store is closed."
 
 
-class MemoryTx:
+class MemoryTx(Overlay):
     """A view of the data with this transaction's writes laid over it."""
 
+    __slots__ = ("_data",)
+
     def __init__(self, data: SortedDict[bytes, bytes]) -> None:
+        super().__init__()
         self._data = data
-        self.writes: dict[bytes, bytes | None] = {}
 
     async def get(self, key: bytes) -> bytes | None:
-        return self.writes[key] if key in self.writes else self._data.get(key)
+        if key in self.writes:
+            return self.writes[key]
+        if self.gone and self.hides(key):
+            return None
+        return self._data.get(key)
 
     async def scan(
         self, start: bytes, stop: bytes, *, limit: int, reverse: bool = False
     ) -> list[Pair]:
-        found: list[Pair] = []
         if limit <= 0 or start >= stop:
-            return found
-        names: Iterable[bytes] = self._data.irange(start, stop, (True, False), reverse)
-        written = {k for k in self.writes if start <= k < stop}
-        if written:
-            names = sorted({*names, *written}, reverse=reverse)
-        for key in names:
-            value = self.writes[key] if key in written else self._data[key]
-            if value is not None:
-                found.append((key, value))
-                if len(found) == limit:
-                    break
-        return found
+            return []
+        written = self.written(start, stop)
+        if not written and not self.gone:
+            return self._base(start, stop, limit, reverse)
+        parts = self.shining(start, stop)
+        base: list[Pair] = []
+        for low, high in reversed(parts) if reverse else parts:
+            if (left := limit + len(written) - len(base)) > 0:
+                base += self._base(low, high, left, reverse)
+        return self.merged(base, written, limit, reverse)
+
+    def _base(self, start: bytes, stop: bytes, limit: int, reverse: bool) -> list[Pair]:
+        data = self._data
+        names = islice(data.irange(start, stop, (True, False), reverse), limit)
+        return [(key, data[key]) for key in names]
 
     async def claim(self, start: bytes, stop: bytes, *, limit: int) -> list[Pair]:
         return await self.scan(start, stop, limit=limit)
-
-    def put(self, key: bytes, value: bytes) -> None:
-        self.writes[key] = value
-
-    def delete(self, key: bytes) -> None:
-        self.writes[key] = None
-
-    def delete_range(self, start: bytes, stop: bytes) -> None:
-        for key in [*self._data.irange(start, stop, (True, False))]:
-            self.writes[key] = None
-        for key in [k for k in self.writes if start <= k < stop]:
-            self.writes[key] = None
 
 
 class MemoryStore:
@@ -64,15 +63,20 @@ class MemoryStore:
         self._data: SortedDict[bytes, bytes] = SortedDict()
         self._watches = Watches()
         self._sources: list[Callable[[], Iterable[Pair]]] = []
+        self._closed = False
         self.conflicts_to_inject = 0
 
     async def read(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
-        return await fn(MemoryTx(self._data), *args)
+        if self._closed:
+            raise StoreUnavailable(_CLOSED)
+        return run_to_end(fn, MemoryTx(self._data), args)
 
     async def write(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
+        if self._closed:
+            raise StoreUnavailable(_CLOSED)
         while True:
             tx = MemoryTx(self._data)
-            result = await fn(tx, *args)
+            result = run_to_end(fn, tx, args)
             try:
                 self._commit(tx)
             except Conflict:
@@ -80,15 +84,26 @@ class MemoryStore:
             return result
 
     def _commit(self, tx: MemoryTx) -> None:
-        if self.conflicts_to_inject and tx.writes:
+        if self.conflicts_to_inject and (tx.writes or tx.gone):
             self.conflicts_to_inject -= 1
             raise Conflict
+        data = self._data
+        touched: list[bytes] = []
+        for start, stop in tx.gone:
+            touched += data.irange(start, stop, (True, False))
+        for key in touched:
+            data.pop(key, None)
         for key, value in tx.writes.items():
             if value is None:
-                self._data.pop(key, None)
+                data.pop(key, None)
             else:
-                self._data[key] = value
-        self._watches.notice(tx.writes)
+                data[key] = value
+        self._watches.notice([*touched, *tx.writes] if touched else tx.writes)
+
+    async def pairs(self) -> AsyncIterator[list[Pair]]:
+        items = iter(list(self._data.items()))
+        while piece := list(islice(items, 1000)):
+            yield piece
 
     def watch(self, prefix: bytes) -> WatchedPrefix:
         return self._watches.watch(prefix)
@@ -105,3 +120,4 @@ class MemoryStore:
 
     async def close(self) -> None:
         await self.flush()
+        self._closed = True

@@ -19,8 +19,7 @@ def selected(text: str) -> Selected:
     if text.startswith("arn:"):
         resource = text.split(":", 5)[5]
         name, _, selector = resource.removeprefix("parameter").partition(":")
-        # The slash of the ARN is the name's own only in a hierarchy.
-        return Selected(name if "/" in name[1:] else name.removeprefix("/"), selector)
+        return Selected(name, selector)
     name, _, selector = text.partition(":")
     return Selected(name, selector)
 

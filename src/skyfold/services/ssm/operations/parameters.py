@@ -166,6 +166,10 @@ async def get_parameters(tx: ReadTx, call: Call, request: Request) -> Any:
 async def _find(tx: ReadTx, call: Call, text: str) -> tuple[Parameter, str]:
     name, selector = selected(text)
     current = await PARAMETERS.get(tx, call.account, call.region, name)
+    if current is None and text.startswith("arn:"):
+        # The slash of an ARN is the name's own only where the name begins with one.
+        name = name.removeprefix("/")
+        current = await PARAMETERS.get(tx, call.account, call.region, name)
     if current is None:
         raise ParameterNotFound
     if not selector:
