@@ -11,7 +11,12 @@ import orjson
 from skyfold.kernel.http import HttpReply, HttpRequest
 from skyfold.kernel.wire import timestamps
 from skyfold.kernel.wire.bodies import Bodies, ReadBody, WriteBody, text_of
-from skyfold.kernel.wire.constraints import SerializationException
+from skyfold.kernel.wire.constraints import (
+    NotOfItsType,
+    SerializationException,
+    Violation,
+    lower_first,
+)
 from skyfold.kernel.wire.json_codec import body_members, reply_members, write_float
 from skyfold.kernel.wire.query_codec import parse_pairs
 from skyfold.kernel.wire.shapes import Shape
@@ -30,6 +35,23 @@ def _scalar_reader(shape: Shape) -> Callable[[str], Any]:
     if shape.traits.get("jsonvalue"):
         return _read_json_value
     return SCALARS[shape.type]
+
+
+def _bound_reader(name: str, shape: Shape) -> Callable[[str], Any]:
+    """As above for one member; a fault names it."""
+    read = _header_list_reader(shape) if shape.type == "list" else _scalar_reader(shape)
+    if read is str:
+        return read
+
+    def bound(text: str) -> Any:
+        try:
+            return read(text)
+        except SerializationException as error:
+            path = lower_first(name)
+            fault = Violation("type", path, text, error.text, shape.name, name)
+            raise NotOfItsType(fault) from error
+
+    return bound
 
 
 def _read_json_value(text: str) -> Any:
@@ -100,17 +122,16 @@ class RestInput:
     def _bind(self, name: str, member: Shape) -> None:
         wire = str(member.traits.get("locationName", name))
         if member.location == "uri":
-            self._labels.append(_Input(name, wire, _scalar_reader(member)))
+            self._labels.append(_Input(name, wire, _bound_reader(name, member)))
         elif member.location == "querystring":
             if member.type == "map":
                 self._query_maps.append(_Input(name, wire, _query_map_reader(member)))
             elif member.type == "list":
-                self._query[wire] = (name, _scalar_reader(member.member), True)
+                self._query[wire] = (name, _bound_reader(name, member.member), True)
             else:
-                self._query[wire] = (name, _scalar_reader(member), False)
+                self._query[wire] = (name, _bound_reader(name, member), False)
         elif member.location == "header":
-            read = _header_list_reader if member.type == "list" else _scalar_reader
-            self._headers[wire.lower()] = (name, read(member))
+            self._headers[wire.lower()] = (name, _bound_reader(name, member))
         elif member.location == "headers":
             self._prefixes.append(_Input(name, wire.lower(), _scalar_reader(member.value)))
 

@@ -48,6 +48,16 @@ class SerializationException(AwsError):
     """A request that cannot be read as what its model describes."""
 
 
+class NotOfItsType(SerializationException):
+    """A label, header or query parameter that cannot be read: one that services may word."""
+
+    code = "SerializationException"
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(violation.constraint)
+        self.violation = violation
+
+
 def worded(violations: Sequence[Violation]) -> str:
     """The message of AWS's generic validation error."""
     count = len(violations)
@@ -148,13 +158,13 @@ class Checks:
             return lambda value: (
                 value.__class__ is list
                 and low <= len(value) <= high
-                and all([item.__class__ is wanted for item in value])  # noqa: C419 - a list is quicker here
+                and all([item.__class__ is wanted for item in value])  # noqa: C419 - quicker
             )
         each = check
         return lambda value: (
             value.__class__ is list
             and low <= len(value) <= high
-            and all([each(item) for item in value])  # noqa: C419 - a list is quicker here
+            and all([each(item) for item in value])  # noqa: C419 - quicker
         )
 
     def _map(self, shape: Shape) -> Check:
@@ -163,7 +173,7 @@ class Checks:
         return lambda value: (
             value.__class__ is dict
             and low <= len(value) <= high
-            and all([key(name) and each(item) for name, item in value.items()])  # noqa: C419 - a list is quicker here
+            and all([key(name) and each(item) for name, item in value.items()])  # noqa: C419 - quicker
         )
 
     def _string(self, shape: Shape) -> Check:

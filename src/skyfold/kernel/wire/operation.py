@@ -10,7 +10,11 @@ from skyfold.kernel.http import HttpReply, HttpRequest
 from skyfold.kernel.wire import cbor_codec, constraints, query_codec
 from skyfold.kernel.wire.bindings import RestInput, RestOutput
 from skyfold.kernel.wire.bodies import Bodies, CborBodies, JsonBodies, present
-from skyfold.kernel.wire.constraints import SerializationException, Violation
+from skyfold.kernel.wire.constraints import (
+    NotOfItsType,
+    SerializationException,
+    Violation,
+)
 from skyfold.kernel.wire.events import EventReader, EventWriter
 from skyfold.kernel.wire.eventstream import CONTENT_TYPE as EVENT_STREAM
 
@@ -61,6 +65,9 @@ class OperationWire:
             return parse(request, labels)
         except RecursionError as error:
             raise SerializationException("The request is nested too deeply.") from error
+        except NotOfItsType as error:
+            self._service.refuse([error.violation])
+            raise self._service.malformed(error) from error
         except SerializationException as error:
             raise self._service.malformed(error) from error
 
@@ -225,6 +232,7 @@ class OperationWire:
         rest = RestOutput(self.output, status, bodies)
         member = self.output.event_member
         events = EventWriter(self.output.members[member], bodies) if member else None
+        partial = self.http.get("partialMember")
 
         def reply(output: Mapping[str, Any], request_id: str) -> HttpReply:
             if events is not None and member is not None:
@@ -234,6 +242,8 @@ class OperationWire:
                 answer.headers.append(("Content-Type", EVENT_STREAM))
             else:
                 answer = rest.write(output)
+                if partial is not None and output.get(partial) is not None:
+                    answer.status = 206
             answer.headers.extend(id_headers(request_id))
             return answer
 
