@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup test test-all lint fix demo bench clean
+.PHONY: help setup test test-all lint fix demo bench reference clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t12
@@ -36,6 +36,9 @@ demo: $(READY) ## Deploy the shop, load it, kill the server, prove that nothing 
 
 bench: $(READY) ## Measure this machine (docs/internals/performance.md)
 	$(BIN)/python bench/run.py
+
+reference: $(READY) ## Write docs/reference from the declarations
+	$(BIN)/python scripts/reference.py
 
 clean: ## Remove what was made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
