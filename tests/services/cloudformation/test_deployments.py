@@ -157,9 +157,7 @@ async def _crash_at_random(seed: int, fails: bool) -> None:
         await calm.update("stack", second)
     except Exception:
         return
-    await rough.cloudformation(
-        "UpdateStack", StackName="stack", TemplateBody=_text(second)
-    )
+    await rough.cloudformation("UpdateStack", StackName="stack", TemplateBody=_text(second))
     for crash in range(40):
         await _run_a_little(rough, dice)
         await rough.platform.jobs.stop()

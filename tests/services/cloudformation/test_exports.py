@@ -9,7 +9,9 @@ from tests.services.cloudformation.toys import ToyWorld, box
 
 EXPORTER = {
     "Resources": {"A": box("a")},
-    "Outputs": {"O": {"Value": {"Ref": "A"}, "Export": {"Name": {"Fn::Sub": "${AWS::StackName}-a"}}}},
+    "Outputs": {
+        "O": {"Value": {"Ref": "A"}, "Export": {"Name": {"Fn::Sub": "${AWS::StackName}-a"}}}
+    },
 }
 IMPORTER = {"Resources": {"B": box("b", Of={"Fn::ImportValue": {"Fn::Sub": "exporter-a"}})}}
 
@@ -59,7 +61,9 @@ async def test_an_export_in_use_can_be_neither_changed_nor_removed(
     await both(world)
     await world.update("exporter", {**EXPORTER, "Outputs": outputs})
     assert await world.status("exporter") == "UPDATE_ROLLBACK_COMPLETE"
-    reasons = [r for _, s, r in await world.events("exporter") if s == "UPDATE_ROLLBACK_IN_PROGRESS"]
+    reasons = [
+        r for _, s, r in await world.events("exporter") if s == "UPDATE_ROLLBACK_IN_PROGRESS"
+    ]
     assert reasons == [f"Export exporter-a cannot be {verb} as it is in use by importer."]
 
 
@@ -162,9 +166,7 @@ async def test_rules_are_asserted_over_the_parameters() -> None:
 async def test_a_dynamic_reference_is_looked_up_when_it_is_used_and_never_shown() -> None:
     world = ToyWorld()
     world.toys.parameters["/size"] = "seven"
-    await world.create(
-        "stack", {"Resources": {"A": box("a", Size="{{resolve:ssm:/size}} feet")}}
-    )
+    await world.create("stack", {"Resources": {"A": box("a", Size="{{resolve:ssm:/size}} feet")}})
     assert world.toys.standing["a"]["Size"] == "seven feet"
     found = await world.cloudformation("DescribeStackEvents", StackName="stack")
     shown = [e.get("ResourceProperties", "") for e in found["StackEvents"]]

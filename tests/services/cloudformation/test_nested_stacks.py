@@ -104,8 +104,9 @@ async def test_a_nested_stack_that_fails_takes_everything_back_with_it() -> None
     assert world.toys.standing == {}
     failed = [e for e in await world.events("stack") if e[1] == "CREATE_FAILED"]
     assert failed[0][0] == "Inner"
-    assert "was not successfully created: The following resource(s) failed to create: [Box]." in (
-        failed[0][2]
+    assert (
+        "was not successfully created: The following resource(s) failed to create: [Box]."
+        in (failed[0][2])
     )
 
 

@@ -199,9 +199,7 @@ async def test_a_failed_cleanup_does_not_fail_the_update() -> None:
     assert (await world.resources("stack"))["A"] == "new"
 
 
-@pytest.mark.parametrize(
-    ("policy", "kept"), [("Retain", {"b"}), ("RetainExceptOnCreate", set())]
-)
+@pytest.mark.parametrize(("policy", "kept"), [("Retain", {"b"}), ("RetainExceptOnCreate", set())])
 async def test_retain_keeps_through_a_rollback_and_retain_except_on_create_does_not(
     policy: str, kept: set[str]
 ) -> None:
@@ -258,8 +256,6 @@ async def test_a_role_that_cannot_be_assumed_is_refused() -> None:
     assert refused.value.text == f"Role {arn} is invalid or cannot be assumed"
     with pytest.raises(AwsError, match="does not exist"):
         await world.stack("stack")
-
-
 
 
 async def test_a_stack_acts_as_the_role_that_was_passed_to_it() -> None:

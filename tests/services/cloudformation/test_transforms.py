@@ -18,9 +18,7 @@ SAM = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
 async def processed(world: ToyWorld, stack: str) -> dict[str, Any]:
-    found = await world.cloudformation(
-        "GetTemplate", StackName=stack, TemplateStage="Processed"
-    )
+    found = await world.cloudformation("GetTemplate", StackName=stack, TemplateStage="Processed")
     assert found["StagesAvailable"] == ["Original", "Processed"]
     return dict(json.loads(found["TemplateBody"]))
 
@@ -180,7 +178,9 @@ def test_loops_may_be_nested() -> None:
     assert made["Rb23"]["Properties"] == {"V": "b-2.3"}
 
 
-@pytest.mark.parametrize("form", ["s3://parts/part.yaml", "https://parts.s3.amazonaws.com/part.yaml"])
+@pytest.mark.parametrize(
+    "form", ["s3://parts/part.yaml", "https://parts.s3.amazonaws.com/part.yaml"]
+)
 async def test_an_included_part_comes_from_s3(form: str) -> None:
     world = ToyWorld()
     world.toys.objects["parts/part.yaml"] = "Name: included\nSize: !Ref Size\n"

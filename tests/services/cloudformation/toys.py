@@ -203,9 +203,7 @@ class ToyWorld(World):
         return dict(found)
 
     async def execute(self, stack: str, name: str, **more: Any) -> None:
-        await self.cloudformation(
-            "ExecuteChangeSet", StackName=stack, ChangeSetName=name, **more
-        )
+        await self.cloudformation("ExecuteChangeSet", StackName=stack, ChangeSetName=name, **more)
         await self.platform.jobs.settle()
 
     async def stack(self, name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from skyfold.base.clock import stopwatch
 from skyfold.base.ids import Ids
 from skyfold.base.settings import DEFAULT_ACCOUNT, Settings
 from skyfold.kernel.access import credentials, sessions, sigv4
@@ -32,6 +33,9 @@ from skyfold.store.keys import pack
 
 CACHED_MAX = 10_000
 """Entries of each cache; one that is full is emptied, and what is needed is read again."""
+SETTLING_S = 2.0
+"""After a change nothing is cached for this long, which no transaction outlives: on an engine where
+transactions run side by side, one that began before the change still sees what was before it."""
 USE_NOTED_MS = 60_000
 """The use of a key is noted once in this time."""
 _IAM_TAGS = TAGS.prefix() + pack("arn:aws:iam::")[:-1]
@@ -57,8 +61,15 @@ UNSIGNED = Authenticated(ANONYMOUS)
 class Access:
     """Signatures and decisions. One object serves one store."""
 
-    def __init__(self, *, account: str = DEFAULT_ACCOUNT, seeded_keys: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        account: str = DEFAULT_ACCOUNT,
+        seeded_keys: bool = True,
+        settling_s: float = SETTLING_S,
+    ) -> None:
         self._account, self._seeded = account, seeded_keys
+        self._settling_s, self._settled_at = settling_s, 0.0
         self._store: Store | None = None
         self._credentials: dict[str, Credential] = {}
         self._rights: dict[tuple[str, str, str, str], Rights] = {}
@@ -74,13 +85,21 @@ class Access:
     # Who asks
 
     async def authenticate(
-        self, store: Store, request: HttpRequest, now: int, *, service: str = "", region: str = ""
+        self,
+        store: Store,
+        request: HttpRequest,
+        now: int,
+        *,
+        service: str = "",
+        region: str = "",
+        platform_now: int | None = None,
     ) -> Authenticated:
         """Check the signature. Raises an AccessError; say it with its ``spoken``.
 
-        ``service`` is the signing name of the service asked and ``region`` the region that the
-        host names, each where the gateway knows it. A request with a streamed body is read whole
-        where the signature covers the body (any service but S3).
+        ``now`` is the time of the wall, by which clients sign; ``platform_now`` the cloud's own,
+        by which temporary credentials end, where that is another. ``service`` is the signing name
+        of the service asked and ``region`` the region that the host names, each where the gateway
+        knows it. A streamed body is read whole where the signature covers it (all but S3).
         """
         claim = sigv4.claimed(request, now, service)
         if claim is None:
@@ -88,11 +107,13 @@ class Access:
         scope = claim.scope
         _check_scope(claim, service, region)
         credential = await self._credential(store, scope.access_key)
-        credentials.check_token(credential, claim.token, scope.access_key, now)
+        at = now if platform_now is None else platform_now
+        credentials.check_token(credential, claim.token, scope.access_key, at)
         if request.stream is not None and not claim.s3:
             request.body, request.stream = await request.stream.read(), None
         sigv4.verify(request, claim, credential.secret)
-        self._note_use(credential.principal, now, scope)
+        if not credential.seeded:
+            self._note_use(credential.principal, at, scope)
         return Authenticated(
             credential.principal,
             scope.access_key,
@@ -104,10 +125,15 @@ class Access:
 
     def _note_use(self, principal: Principal, now: int, scope: Scope) -> None:
         """For GetAccessKeyLastUsed and RoleLastUsed; written with a group commit."""
-        used = entity_id(principal) if principal.kind == "role" else principal.access_key
+        if principal.kind == "role":
+            used = entity_id(principal)
+        elif principal.issued_at:
+            return
+        else:
+            used = principal.access_key
         last = self._used.get(used)
         if last is None or now - last >= USE_NOTED_MS:
-            self._used[used] = now
+            _remember(self._used, used, now)
             self._unwritten[used] = KeyUseRow(
                 id=used, used_at=now, region=scope.region, service=scope.service
             )
@@ -117,10 +143,6 @@ class Access:
         encode = msgspec.msgpack.encode
         return [(KEY_USES.key_of(row), encode(row)) for row in taken.values()]
 
-    async def secret_of(self, store: Store, access_key: str) -> Credential:
-        """The credential of an access key, for signatures that are no request's (form uploads)."""
-        return await self._credential(store, access_key)
-
     async def _credential(self, store: Store, key_id: str) -> Credential:
         if store is not self._store:
             self._bind(store)
@@ -129,9 +151,8 @@ class Access:
             found = await store.read(_find, key_id, self._account, self._seeded)
             if found is None:
                 raise InvalidClientTokenId(AWSAccessKeyId=key_id)
-            if len(self._credentials) >= CACHED_MAX:
-                self._credentials.clear()
-            self._credentials[key_id] = found
+            if self._is_settled():
+                _remember(self._credentials, key_id, found)
         return found
 
     # Whether they may
@@ -210,7 +231,8 @@ class Access:
         found = self._rights.get(key)
         if found is None:
             found = await rights_of(tx, principal)
-            _remember(self._rights, key, found)
+            if self._is_settled():
+                _remember(self._rights, key, found)
         return found
 
     def _bind(self, store: Store) -> None:
@@ -227,9 +249,14 @@ class Access:
 
     def _forget_credentials(self) -> None:
         self._credentials.clear()
+        self._settled_at = stopwatch() + self._settling_s
 
     def _forget_rights(self) -> None:
         self._rights.clear()
+        self._settled_at = stopwatch() + self._settling_s
+
+    def _is_settled(self) -> bool:
+        return stopwatch() >= self._settled_at
 
 
 async def _find(tx: ReadTx, key_id: str, account: str, seeded: bool) -> Credential | None:

@@ -10,6 +10,12 @@ _SEGMENT = r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*"
 _PLAIN_PATH = re.compile(rf"/(?:{_SEGMENT}(?:/{_SEGMENT})*/?)?\Z").match
 """Paths that are their own canonical form: no escapes, no empty or dot segments."""
 _UNRESERVED = "-_.~"
+_NEEDLESS = "2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE]"
+"""Escapes of octets that need none."""
+_ENCODED = re.compile(
+    rf"[A-Za-z0-9_.~-]*(?:%(?!{_NEEDLESS})[0-9A-F]{{2}}[A-Za-z0-9_.~-]*)*\Z"
+).match
+"""Texts that are encoded as they would be."""
 
 
 def canonical_path(path: str) -> str:
@@ -72,6 +78,6 @@ def octets(text: str) -> bytes:
 
 
 def _reencoded(text: str) -> str:
-    if text.isalnum() and text.isascii():
+    if _ENCODED(text):
         return text
     return quote(unquote_to_bytes(text.replace("+", " ")), safe=_UNRESERVED)

@@ -86,11 +86,11 @@ def as_values(value: Any) -> Values:
 
 
 def account_of(resource: str, otherwise: str) -> str:
-    """The account that an ARN names; S3's name none."""
+    """The account that an ARN names; S3's name none, and AWS's own policies name ``aws``."""
     if resource == "*":
         return otherwise
     parts = resource.split(":", 5)
-    return (parts[4] or otherwise) if len(parts) == 6 else otherwise
+    return parts[4] if len(parts) == 6 and parts[4].isdigit() else otherwise
 
 
 def _tag(tags: Mapping[str, str], name: str) -> Values | None:

@@ -144,5 +144,6 @@ def matched(document: Document, context: Context, verdict: Effect) -> list[int]:
     return [
         statement.index
         for statement in speaking
-        if statement.naming(context.principal) and statement.holds(context)
+        if (statement.is_identity or statement.naming(context.principal))
+        and statement.holds(context)
     ]

@@ -161,12 +161,17 @@ class Statement:
         return all(check(context) for check in self._conditions)
 
     def naming(self, principal: Principal) -> Named:
-        """How it names ``principal``; a statement of an identity policy names its holder."""
+        """How a resource policy's statement names ``principal``; without an element it does not."""
         if self.principals is not None:
             return self.principals.naming(principal)
         if self.not_principals is not None:
             return Named.NOT if self.not_principals.excludes(principal) else Named.DIRECTLY
-        return Named.DIRECTLY
+        return Named.NOT
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it is one of an identity policy, which is about whoever holds it."""
+        return self.principals is None and self.not_principals is None
 
 
 class Document:

@@ -203,6 +203,7 @@ def _not_an_authorization(authorization: str) -> AccessError:
     return MissingAuthenticationToken()
 
 
+@functools.lru_cache(maxsize=4096)
 def _scope(credential: str, signed: str) -> Scope:
     parts = credential.rsplit("/", 4)
     if len(parts) != 5 or credential.count("/") < 4:

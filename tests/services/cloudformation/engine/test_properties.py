@@ -22,7 +22,11 @@ from skyfold.services.cloudformation.engine.schemas import arn_format, schema_of
         (
             "AWS::Lambda::Function",
             {"Code": {"ZipFile": "x"}, "Role": "r", "Environment": {"Variables": {"DEBUG": True}}},
-            {"Code": {"ZipFile": "x"}, "Role": "r", "Environment": {"Variables": {"DEBUG": "true"}}},
+            {
+                "Code": {"ZipFile": "x"},
+                "Role": "r",
+                "Environment": {"Variables": {"DEBUG": "true"}},
+            },
         ),
         (
             "AWS::IAM::Role",
@@ -69,8 +73,7 @@ def test_values_become_the_types_of_the_schema(
         (
             "AWS::Lambda::Function",
             {"Code": {"ZipFile": "x", "Zap": 1}, "Role": "r"},
-            "Property validation failure: "
-            "[Encountered unsupported properties in {/Code}: [Zap]]",
+            "Property validation failure: [Encountered unsupported properties in {/Code}: [Zap]]",
         ),
         (
             "AWS::Lambda::Permission",

@@ -86,8 +86,10 @@ def test_a_bomb_of_aliases_is_refused_quickly() -> None:
 
 values = st.recursive(
     st.booleans() | st.integers(-1000, 1000) | st.text("abc ü\"'\n:{}#", max_size=6),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text("abcü", min_size=1, max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text("abcü", min_size=1, max_size=4), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 

@@ -1,0 +1,1 @@
+"""CloudFormation: stacks of resources from templates, created, changed and rolled back as one."""

@@ -1,0 +1,1 @@
+"""The machinery that brings a stack from one definition to another, step by durable step."""

@@ -1,0 +1,1 @@
+"""Pure machinery: templates, functions, schemas, differences. Values in, values out."""

@@ -1,0 +1,1 @@
+"""Pure machinery: numbers, values, keys, expressions; values in, values out."""

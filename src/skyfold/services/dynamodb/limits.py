@@ -1,0 +1,50 @@
+"""DynamoDB's quotas."""
+
+from __future__ import annotations
+
+ITEM_BYTES_MAX = 400 * 1024
+HASH_KEY_BYTES_MAX = 2048
+RANGE_KEY_BYTES_MAX = 1024
+NESTING_LEVELS_MAX = 32
+
+NUMBER_DIGITS_MAX = 38
+NUMBER_EXPONENT_MAX = 125
+NUMBER_EXPONENT_MIN = -130
+
+PAGE_BYTES_MAX = 1024 * 1024
+"""What a Query or Scan reads before it answers."""
+
+EXPRESSION_BYTES_MAX = 4096
+EXPRESSION_OPERATORS_MAX = 300
+EXPRESSION_LEVELS_MAX = 100
+"""Parentheses and NOTs within each other. Ours: AWS names no figure."""
+IN_OPERANDS_MAX = 100
+
+BATCH_GET_KEYS_MAX = 100
+BATCH_GET_BYTES_MAX = 16 * 1024 * 1024
+BATCH_WRITES_MAX = 25
+TRANSACTION_BYTES_MAX = 4 * 1024 * 1024
+TRANSACTION_TOKEN_MS = 10 * 60 * 1000
+
+LOCAL_INDEXES_MAX = 5
+GLOBAL_INDEXES_MAX = 20
+PROJECTED_ATTRIBUTES_MAX = 100
+"""NonKeyAttributes, summed over all indexes of a table."""
+TABLES_MAX = 2500
+COLLECTION_BYTES_MAX = 10 * 1024**3
+"""One partition key's items and local index entries, on tables with local indexes."""
+
+THROUGHPUT_UNITS_MAX = 1_000_000_000_000
+ACCOUNT_UNITS_MAX = 80_000
+TABLE_UNITS_MAX = 40_000
+FREE_DECREASES_PER_DAY = 4
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+READ_UNIT_BYTES = 4096
+WRITE_UNIT_BYTES = 1024
+
+TAGS_MAX = 50
+POLICY_BYTES_MAX = 20 * 1024
+TTL_OLDEST_S = 5 * 365 * 24 * 3600
+"""Items that expired longer ago than this stay: a wrong unit must not empty a table."""

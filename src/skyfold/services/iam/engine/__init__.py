@@ -1,0 +1,1 @@
+"""Machinery without state: values in, values out."""

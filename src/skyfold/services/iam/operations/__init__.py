@@ -1,0 +1,1 @@
+"""The API of IAM, a module for each noun."""

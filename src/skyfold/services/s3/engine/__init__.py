@@ -1,0 +1,1 @@
+"""Pure machinery of Amazon S3: values in, values out."""

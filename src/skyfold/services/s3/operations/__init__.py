@@ -1,0 +1,1 @@
+"""The API of Amazon S3, a module for each noun."""

@@ -1,0 +1,1 @@
+"""What SNS knows without a store: filter policies, message attributes, envelopes, signatures."""

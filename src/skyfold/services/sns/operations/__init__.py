@@ -1,0 +1,1 @@
+"""The API of SNS, a module per noun."""

@@ -1,0 +1,1 @@
+"""Amazon SQS: queues whose messages are received, hidden, and deleted or shown again."""

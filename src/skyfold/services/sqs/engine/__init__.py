@@ -1,0 +1,1 @@
+"""What SQS knows without a store: attributes, checksums, receipt handles."""

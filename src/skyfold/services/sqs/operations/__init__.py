@@ -1,0 +1,1 @@
+"""The API of SQS, a module per noun."""
