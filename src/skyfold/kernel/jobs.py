@@ -69,6 +69,11 @@ class Job:
     tx: Callable[[Tx, Platform, JobRow], Awaitable[Again | None]] | None = None
     concurrency: int = 64
     """How many of this kind run at once on a node."""
+    per_core: bool = False
+    """``concurrency`` is for each core: for work that keeps one busy."""
+
+    def most(self, cores: int) -> int:
+        return self.concurrency * cores if self.per_core else self.concurrency
 
 
 async def schedule(
@@ -197,7 +202,7 @@ class JobRunner:
             if job is None:  # a kind this program no longer knows: leave it for one that does
                 _move(tx, row, msgspec.structs.replace(row, due_at=now + 3_600_000))
                 continue
-            if self._count.get(kind, 0) + starting.get(kind, 0) >= job.concurrency:
+            if self._count.get(kind, 0) + starting.get(kind, 0) >= job.most(self._platform.cores):
                 continue
             starting[kind] = starting.get(kind, 0) + 1
             leased = msgspec.structs.replace(

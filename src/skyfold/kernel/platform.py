@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,6 +60,8 @@ class Platform:
         store.at_flush(self.meters.take_changed)
         store.at_flush(self.metrics.take_changed)
         self.jobs = JobRunner(self, self._job)
+        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
+        """What work that keeps a core busy should count with."""
         self.code = CodeStore(blobs)
         self.logs = LogBuffer(self)
         self._compute = compute

@@ -397,3 +397,24 @@ async def test_limits_endpoints_and_backups_are_told(dynamo: Dynamo) -> None:
     assert limits["TableMaxReadCapacityUnits"] == 40_000
     assert endpoints["Endpoints"][0]["Address"] == "localhost:4566"
     assert backups["ContinuousBackupsDescription"]["ContinuousBackupsStatus"] == "DISABLED"
+
+
+async def test_a_new_index_leaves_out_items_whose_attribute_is_of_another_type(
+    dynamo: Dynamo,
+) -> None:
+    await dynamo.table()
+    await dynamo.put({"pk": S("text"), "x": S("x")})
+    await dynamo.put({"pk": S("number"), "x": N(1)})
+
+    await dynamo(
+        "UpdateTable",
+        TableName="table",
+        AttributeDefinitions=definitions(x="N"),
+        GlobalSecondaryIndexUpdates=[{"Create": index("byx", "x")}],
+    )
+    found = await dynamo.everything("Scan", TableName="table", IndexName="byx")
+    await dynamo("DeleteItem", TableName="table", Key={"pk": S("text")})
+    table = (await dynamo("DescribeTable", TableName="table"))["Table"]
+
+    assert found == [{"pk": S("number"), "x": N(1)}]
+    assert table["GlobalSecondaryIndexes"][0]["ItemCount"] == 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from skyfold.services.s3 import errors
+from skyfold.store.blobs import Blobs
 from tests.services.s3.conftest import BUCKET, Streamed, body_of
 from tests.support.world import World
 
@@ -106,20 +107,31 @@ async def test_a_body_that_is_being_read_is_not_disturbed(world: World) -> None:
     assert first + rest == LARGE
 
 
-async def test_a_source_that_changes_while_it_is_copied_is_copied_anew(world: World) -> None:
-    await world.s3("PutObject", Bucket=BUCKET, Key="from", Body=LARGE)
-    other = LARGE[::-1]
-    blobs: Any = world.platform.blobs
-    read = blobs.read
-    changes = iter([True])
+class Meddled(Blobs):
+    """Blobs of which the first to be read to its end is overwritten right then."""
 
-    async def reading(*args: Any) -> AsyncIterator[bytes]:
-        async for piece in read(*args):
+    def __init__(self, world: World, overwrite: Any) -> None:
+        super().__init__(world.folder / "blobs")
+        self._overwrite = iter([overwrite])
+
+    async def read(
+        self, blob_id: str, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[bytes]:
+        async for piece in super().read(blob_id, start, stop):
             yield piece
-        if next(changes, False):
-            await world.s3("PutObject", Bucket=BUCKET, Key="from", Body=other)
+        for overwrite in self._overwrite:
+            await overwrite()
 
-    blobs.read = reading
+
+async def test_a_source_that_changes_while_it_is_copied_is_copied_anew(world: World) -> None:
+    other = LARGE[::-1]
+
+    async def overwrite() -> None:
+        await world.s3("PutObject", Bucket=BUCKET, Key="from", Body=other)
+
+    await world.s3("PutObject", Bucket=BUCKET, Key="from", Body=LARGE)
+    world.platform.blobs = Meddled(world, overwrite)
+
     result = await world.s3(
         "CopyObject",
         Bucket=BUCKET,

@@ -50,7 +50,7 @@ async def note_expiries(tx: Tx, platform: Platform, row: JobRow) -> Again | None
     if schema is None or not schema.ttl:
         return None
     now = platform.clock.now()
-    after = await note_page(tx, schema, row.payload["after"], now)
+    after = await note_page(tx, schema, row.payload["after"])
     if after:
         return Again(now, {**row.payload, "after": after})
     put_row(tx, msgspec.structs.replace(schema.row, ttl_status="ENABLED"))
@@ -75,7 +75,7 @@ async def expire(tx: Tx, platform: Platform, row: JobRow) -> Again | None:
         stale = raw is None or expires_at(schema, item_of(raw)) != expired
         if stale or expired < second - TTL_OLDEST_S:
             continue
-        await replace(tx, schema, key, raw, None, 0, now)
+        await replace(tx, schema, key, raw, None, 0)
         deleted += 1
     _measure(platform, schema, deleted)
     if len(due) == PAGE_ITEMS:

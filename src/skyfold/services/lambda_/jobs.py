@@ -91,4 +91,4 @@ def _message_of(payload: bytes) -> str:
     return str(found.get("errorMessage", "")) if isinstance(found, dict) else ""
 
 
-ASYNC_JOB = Job(run=run_async, concurrency=limits.CONCURRENCY_MAX)
+ASYNC_JOB = Job(run=run_async, concurrency=limits.CONCURRENCY_PER_CORE, per_core=True)

@@ -15,6 +15,10 @@ MEMORY_MB_DEFAULT = 128
 TIMEOUT_S_DEFAULT = 3
 EPHEMERAL_MB_DEFAULT = 512
 
+CONCURRENCY_PER_CORE = 8
+"""Asynchronous invocations, and batches of one mapping without MaximumConcurrency, that a node
+works on at once for each of its cores; the rest wait in their queues, which lose nothing. More
+would only make all of them slower."""
 ASYNC_RETRY_WAITS_S = (60, 120)
 """Before the second and the third attempt of an asynchronous invocation that failed."""
 ASYNC_AGE_S_MAX = 6 * 3600
@@ -26,8 +30,6 @@ SQS_BATCH_WITHOUT_WINDOW_MAX = 10
 SQS_FIFO_BATCH_MAX = 10
 SQS_WINDOW_S_MAX = 300
 SQS_RECEIVE_MAX = 10
-SQS_CONCURRENCY_DEFAULT = 16
-"""Batches of one mapping that run at once on a node where MaximumConcurrency is not set."""
 SQS_PAYLOAD_BYTES_MAX = 6 * 1024**2
 
 RESERVED_VARIABLES = frozenset(

@@ -54,7 +54,8 @@ async def _enabled(tx: ReadTx) -> list[EventSourceMapping]:
 
 async def poll(platform: Platform, mapping: EventSourceMapping) -> None:
     """Poll one queue until cancelled; batches under way then finish on their own."""
-    lanes = Lanes(mapping.concurrency_max or limits.SQS_CONCURRENCY_DEFAULT)
+    usual = limits.CONCURRENCY_PER_CORE * platform.cores
+    lanes = Lanes(mapping.concurrency_max or usual)
     while True:
         await lanes.wait()
         batch: Sequence[Message] = ()

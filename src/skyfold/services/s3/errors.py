@@ -69,10 +69,6 @@ class IllegalLocationConstraintException(AwsError):
     pass
 
 
-class IncompleteBody(AwsError):
-    message = "You did not provide the number of bytes specified by the Content-Length HTTP header"
-
-
 class InvalidAccessKeyId(AwsError):
     status = 403
     message = "The AWS Access Key Id you provided does not exist in our records."
@@ -92,11 +88,6 @@ class InvalidBucketName(AwsError):
 
 class InvalidBucketOwnerAWSAccountID(AwsError):
     pass
-
-
-class InvalidBucketState(AwsError):
-    status = 409
-    message = "The request is not valid with the current state of the bucket."
 
 
 class InvalidDigest(AwsError):
@@ -258,10 +249,6 @@ class SignatureDoesNotMatch(AwsError):
         "The request signature we calculated does not match the signature you provided. Check your"
         " key and signing method."
     )
-
-
-class TooManyBuckets(AwsError):
-    message = "You have attempted to create more buckets than allowed"
 
 
 _BY_MEMBER: Mapping[str, Callable[[str], AwsError]] = {

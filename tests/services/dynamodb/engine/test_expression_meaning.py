@@ -325,3 +325,25 @@ def cut(item: Any, chosen: list[tuple[Any, ...]]) -> Any:
         return None
 
     return (visit({"M": item}, ()) or {"M": {}})["M"]
+
+
+def test_the_size_of_text_is_in_utf_16_units() -> None:
+    request = {"FilterExpression": "size(aa) = :n", "ExpressionAttributeValues": {":n": {"N": "3"}}}
+
+    plan, literals = compiled(request, PARAMETERS)
+
+    assert plan.filter is not None
+    assert plan.filter.matches({"aa": {"S": "é𝄞"}}, literals)
+
+
+def test_what_is_set_past_the_end_of_a_list_is_appended_in_the_order_of_its_indexes() -> None:
+    request = {
+        "UpdateExpression": "SET aa[9] = :z, aa[7] = :y REMOVE aa[0]",
+        "ExpressionAttributeValues": {":y": {"S": "y"}, ":z": {"S": "z"}},
+    }
+    plan, literals = compiled(request, PARAMETERS)
+    assert plan.update is not None
+
+    new = plan.update.apply({"aa": {"L": [{"S": "a"}, {"S": "b"}]}}, literals)
+
+    assert new == {"aa": {"L": [{"S": "b"}, {"S": "y"}, {"S": "z"}]}}

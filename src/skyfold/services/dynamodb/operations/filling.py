@@ -50,14 +50,14 @@ def filled(row: TableRow, tree: int) -> TableRow:
     return msgspec.structs.replace(row, indexes=indexes)
 
 
-async def note_page(tx: Tx, schema: Schema, after: bytes, now: int) -> bytes:
+async def note_page(tx: Tx, schema: Schema, after: bytes) -> bytes:
     """Note when the items behind ``after`` expire; where to go on, or b''."""
     start = after + b"\0" if after else schema.root
     pairs = await tx.scan(start, successor(schema.root), limit=PAGE_ITEMS)
     for key, raw in pairs:
         second = expires_at(schema, item_of(raw))
         if second is not None:
-            await note_expiry(tx, schema, key, second, now)
+            await note_expiry(tx, schema, key, second)
     return pairs[-1][0] if len(pairs) == PAGE_ITEMS else b""
 
 

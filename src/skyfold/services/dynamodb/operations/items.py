@@ -220,7 +220,7 @@ async def put(
     old_raw = await tx.get(place)
     if not guard.idle:
         check_condition(call, schema, guard, old_raw)
-    return old_raw, await replace(tx, schema, place, old_raw, item, size, call.now)
+    return old_raw, await replace(tx, schema, place, old_raw, item, size)
 
 
 def check_condition(call: Call, schema: Schema, guard: Guard, old_raw: bytes | None) -> None:
@@ -291,7 +291,7 @@ async def delete(
         check_condition(call, schema, guard, old_raw)
     if old_raw is None:
         return None, Written(Consumed(1))
-    return old_raw, await replace(tx, schema, place, old_raw, None, 0, call.now)
+    return old_raw, await replace(tx, schema, place, old_raw, None, 0)
 
 
 AnyUpdate = Update | legacy.LegacyUpdate
@@ -381,7 +381,7 @@ async def update(
     size += change.growth(key if old is None else old, new)
     if size > ITEM_BYTES_MAX:
         raise ValidationException("Item size to update has exceeded the maximum allowed size")
-    written = await replace(tx, schema, place, old_raw, new, size, call.now)
+    written = await replace(tx, schema, place, old_raw, new, size)
     return old, new, written
 
 

@@ -11,7 +11,7 @@ from skyfold.services.dynamodb.engine.capacity import Consumed, write_units
 from skyfold.services.dynamodb.engine.schema import Schema, projected_size
 from skyfold.services.dynamodb.engine.values import Item, Value
 from skyfold.services.dynamodb.errors import ItemCollectionSizeLimitExceededException
-from skyfold.services.dynamodb.limits import COLLECTION_BYTES_MAX, TTL_OLDEST_S
+from skyfold.services.dynamodb.limits import COLLECTION_BYTES_MAX
 from skyfold.store.api import ReadTx, Tx
 from skyfold.store.keys import pack
 
@@ -57,7 +57,6 @@ async def replace(
     old_raw: bytes | None,
     item: Item | None,
     size: int,
-    now: int,
 ) -> Written:
     """Put ``item`` (or nothing, for None) where ``old_raw`` was."""
     raw = None if item is None else packed(item, size)
@@ -79,7 +78,7 @@ async def replace(
     )
     await _count(tx, schema, key, changes)
     if schema.ttl:
-        await _update_expiry(tx, schema, key, old, item, now)
+        await _update_expiry(tx, schema, key, old, item)
     if not schema.local:
         return Written(consumed)
     owner = item if item is not None else old
@@ -195,7 +194,7 @@ def expiry_key(schema: Schema, second: int, key: bytes) -> bytes:
 
 
 async def _update_expiry(
-    tx: Tx, schema: Schema, key: bytes, old: Item | None, item: Item | None, now: int
+    tx: Tx, schema: Schema, key: bytes, old: Item | None, item: Item | None
 ) -> None:
     before, after = expires_at(schema, old), expires_at(schema, item)
     if before == after:
@@ -203,13 +202,11 @@ async def _update_expiry(
     if before is not None:
         tx.delete(expiry_key(schema, before, key))
     if after is not None:
-        await note_expiry(tx, schema, key, after, now)
+        await note_expiry(tx, schema, key, after)
 
 
-async def note_expiry(tx: Tx, schema: Schema, key: bytes, second: int, now: int) -> None:
-    """Have the item deleted once ``second`` has passed, unless that is absurdly long ago."""
-    if second < now // _SECOND_MS - TTL_OLDEST_S:
-        return
+async def note_expiry(tx: Tx, schema: Schema, key: bytes, second: int) -> None:
+    """Have the item deleted once ``second`` has passed."""
     tx.put(expiry_key(schema, second, key), b"")
     due_at = (second + 1) * _SECOND_MS
     waiting = await scheduled(tx, EXPIRE, schema.arn)

@@ -33,7 +33,7 @@ async def update_time_to_live(tx: Tx, call: Call, request: Request) -> Any:
     if enabled:
         row = msgspec.structs.replace(row, ttl=attribute, ttl_status="ENABLED")
         schema = put_row(tx, row)
-        after = await note_page(tx, schema, b"", call.now)
+        after = await note_page(tx, schema, b"")
         if after:
             put_row(tx, msgspec.structs.replace(row, ttl_status="ENABLING"))
             place = {"account": row.account, "region": row.region, "name": row.name}

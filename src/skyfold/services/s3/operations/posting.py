@@ -9,7 +9,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from skyfold.base.errors import AwsError
+from skyfold.base.settings import Settings
 from skyfold.kernel.access import credentials, sigv4
+from skyfold.kernel.access.credentials import Credential
 from skyfold.kernel.access.errors import AccessError
 from skyfold.kernel.call import Call
 from skyfold.kernel.http import HttpReply, HttpRequest
@@ -23,6 +25,7 @@ from skyfold.services.s3.errors import InvalidAccessKeyId, InvalidArgument, Sign
 from skyfold.services.s3.operations import objects
 from skyfold.services.s3.operations.cors import bucket_of, is_for_buckets
 from skyfold.services.s3.operations.events import host_id
+from skyfold.store.api import ReadTx
 
 _MEMBERS = {
     "acl": "ACL",
@@ -94,7 +97,7 @@ async def _posted(platform: Platform, request: HttpRequest, request_id: str) -> 
     )
     params = {"Bucket": bucket, "Key": key, "Body": sent.file, **_params(sent.fields)}
     stored = await objects.store_object(call, params, "ObjectCreated:Post")
-    return _answer(call, request, sent.fields, bucket, key, stored["ETag"], stored)
+    return _answer(call, request, sent.fields, params, stored)
 
 
 async def _principal(platform: Platform, sent: Form) -> Principal:
@@ -107,8 +110,7 @@ async def _principal(platform: Platform, sent: Form) -> Principal:
         given = fields["x-amz-signature"]
     else:  # the old form: HMAC-SHA1, still accepted
         key_id, scope, given = fields.get("awsaccesskeyid", ""), [], fields.get("signature", "")
-    settings = platform.settings
-    credential = await platform.store.read(_credential, key_id, settings.account, settings)
+    credential = await platform.store.read(_credential, platform.settings, key_id)
     if credential is None:
         raise InvalidAccessKeyId(AWSAccessKeyId=key_id)
     token = fields.get("x-amz-security-token", "")
@@ -125,8 +127,9 @@ async def _principal(platform: Platform, sent: Form) -> Principal:
     return credential.principal
 
 
-async def _credential(tx: Any, key_id: str, account: str, settings: Any) -> Any:
-    return await credentials.find(tx, key_id, account=account, seeded=settings.seeded_keys)
+async def _credential(tx: ReadTx, settings: Settings, key_id: str) -> Credential | None:
+    seeded = settings.seeded_keys
+    return await credentials.find(tx, key_id, account=settings.account, seeded=seeded)
 
 
 def _params(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -151,15 +154,13 @@ def _answer(
     call: Call,
     request: HttpRequest,
     fields: Mapping[str, str],
-    bucket: str,
-    key: str,
-    etag: str,
+    params: Mapping[str, Any],
     stored: Mapping[str, Any],
 ) -> HttpReply:
     """What the form asked to be answered: a redirect, a document, or nothing."""
-    virtual = bucket_of(request)[0] != request.path.removeprefix("/").partition("/")[0]
-    base = call.endpoint if virtual else f"{call.endpoint}/{bucket}"
-    location = f"{base}/{quote(key)}"
+    bucket, key, etag = params["Bucket"], params["Key"], stored["ETag"]
+    in_path = request.path.removeprefix("/").partition("/")[0] == bucket
+    location = f"{call.endpoint}{f'/{bucket}' if in_path else ''}/{quote(key)}"
     headers = [
         ("ETag", etag),
         ("x-amz-server-side-encryption", "AES256"),
