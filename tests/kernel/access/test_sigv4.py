@@ -28,7 +28,6 @@ from skyfold.kernel.access.errors import (
     InvalidRequest,
     InvalidToken,
     MissingAuthenticationToken,
-    QueryAuthIncomplete,
     RequestExpired,
     SignatureDoesNotMatch,
     SignatureExpired,
@@ -383,23 +382,6 @@ async def test_an_authorization_that_is_none_is_refused(
 
     with pytest.raises(kind):
         await Access().authenticate(store, request, now)
-
-
-@pytest.mark.parametrize(
-    ("query", "kind"),
-    [
-        ("AWSAccessKeyId=a&Signature=b&Expires=1", InvalidRequest),
-        ("AWSAccessKeyId=a&Expires=1", QueryAuthIncomplete),
-        ("Signature=a", QueryAuthIncomplete),
-    ],
-)
-async def test_signature_version_2_is_refused(
-    store: MemoryStore, query: str, kind: type[AccessError]
-) -> None:
-    request = HttpRequest(method="GET", path="/b/k", query=query, headers={"host": "s3"})
-
-    with pytest.raises(kind):
-        await Access().authenticate(store, request, 0, service="s3")
 
 
 async def test_s3_takes_one_way_to_sign_at_a_time(store: MemoryStore) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from skyfold.base.errors import AwsError
-from skyfold.kernel.principal import Principal
+from skyfold.kernel.principal import Principal, root_of
 from tests.services.dynamodb.conftest import Dynamo, S, index
 from tests.support.world import ACCOUNT
 
@@ -191,6 +191,33 @@ async def test_a_policy_on_the_table_lets_a_user_in_and_goes_with_it(dynamo: Dyn
     assert stale.code == missing.code == "PolicyNotFoundException"
     assert gone == put
     assert twice == {}
+
+
+async def test_another_account_uses_the_table_by_its_arn_and_its_owner_pays(
+    dynamo: Dynamo,
+) -> None:
+    await dynamo.table()
+    await dynamo.put({"pk": S("a")})
+    stranger = root_of("222222222222")
+    get = {"TableName": TABLE, "Key": {"pk": S("a")}}
+    await denied(dynamo, stranger, "GetItem", **get)
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "222222222222"},
+        "Action": "dynamodb:GetItem",
+        "Resource": TABLE,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    await dynamo("PutResourcePolicy", ResourceArn=TABLE, Policy=policy)
+
+    found = await allowed(dynamo, stranger, "GetItem", **get)
+    elsewhere = TABLE.replace("us-east-1", "eu-west-1")
+
+    assert found["Item"] == {"pk": S("a")}
+    usage = dynamo.world.platform.meters._sums
+    assert {counter[0] for counter in usage if counter[4] == "ReadRequestUnits"} == {ACCOUNT}
+    error = await dynamo.refused("GetItem", TableName=elsewhere, Key={"pk": S("a")})
+    assert error.code == "ValidationException"
 
 
 @pytest.mark.parametrize("policy", ["no json", "[]", '{"Statement": [{"Effect": "Allow"}]}'])

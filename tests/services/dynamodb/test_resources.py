@@ -175,3 +175,6 @@ async def test_what_cannot_be_obeyed_is_refused_by_name(
         await made(dynamo, {**BASE, **more})
 
     assert (await dynamo("ListTables"))["TableNames"] == []
+    name = await made(dynamo, BASE)
+    with pytest.raises(AwsError, match=f"{named} is not supported"):
+        await settled(dynamo, resources.update, {**BASE, **more}, BASE, name)

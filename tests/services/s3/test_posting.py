@@ -147,6 +147,10 @@ async def test_a_form_says_how_it_wants_to_be_answered(
         ({}, [["starts-with", "$acl", "pub"]], 403, '["starts-with", "$acl", "pub"]'),
         ({}, [{"acl": "private", "a": "b"}], 400, "exactly one property specified."),
         ({}, [["eq", "key", "k"]], 403, '["eq", "key", "k"]'),
+        ({}, [["content-length-range", "few", "many"]], 400, "InvalidPolicyDocument"),
+        ({}, [["eq", "$key"]], 400, "InvalidPolicyDocument"),
+        ({}, ["nonsense"], 400, "InvalidPolicyDocument"),
+        ({}, [["is", "$key", "k"]], 400, "InvalidPolicyDocument"),
     ],
 )
 async def test_what_the_policy_does_not_allow_is_refused(
@@ -207,7 +211,14 @@ async def test_a_post_is_told_as_one(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"--a-boundary--", b"nonsense", b"--a-boundary\r\n\r\nx\r\n--a-boundary--"]
+    "body",
+    [
+        b"",
+        b"--a-boundary--",
+        b"nonsense",
+        b"--a-boundary\r\n\r\nx\r\n--a-boundary--",
+        b'--a-boundary\r\nContent-Disposition: form-data; name="key"\r\n\r\n\xff\r\n--a-boundary--',
+    ],
 )
 async def test_a_malformed_form_is_refused(world: World, body: bytes) -> None:
     request = HttpRequest(

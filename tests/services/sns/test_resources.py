@@ -87,6 +87,9 @@ async def test_a_subscription_follows_its_properties(cloud: Cloud, topic: str, q
     assert shown["RawMessageDelivery"] == "false"
     assert json.loads(shown["FilterPolicy"]) == want["FilterPolicy"]
     assert shown["FilterPolicyScope"] == "MessageBody"
+    await TYPES["Subscription"].update(provision(cloud, had, want, arn))
+    shown = (await cloud.ask("GetSubscriptionAttributes", SubscriptionArn=arn))["Attributes"]
+    assert shown["FilterPolicyScope"] == "MessageAttributes"
     for _ in range(2):
         await TYPES["Subscription"].delete(provision(cloud, {}, want, arn))
     assert await listed(cloud, topic) == set()

@@ -10,13 +10,14 @@ import msgspec
 from skyfold.base.clock import stopwatch
 from skyfold.base.ids import Ids
 from skyfold.base.settings import DEFAULT_ACCOUNT, Settings
-from skyfold.kernel.access import credentials, sessions, sigv4
+from skyfold.kernel.access import credentials, sessions, sigv2, sigv4
 from skyfold.kernel.access.context import RequestContext, account_of
 from skyfold.kernel.access.credentials import Credential
 from skyfold.kernel.access.decision import Applying, Verdict, decide
 from skyfold.kernel.access.errors import (
     AccessDenied,
     InvalidClientTokenId,
+    InvalidRequest,
     MissingAuthenticationToken,
     WrongScope,
 )
@@ -103,6 +104,8 @@ class Access:
         """
         claim = sigv4.claimed(request, now, service)
         if claim is None:
+            if request.query and sigv2.is_presigned(request.query):
+                return await self._version_two(store, request, now, service, platform_now)
             return UNSIGNED
         scope = claim.scope
         _check_scope(claim, service, region)
@@ -122,6 +125,24 @@ class Access:
             sigv4.chunk_verifier(request, claim, credential.secret),
             sigv4.body_hash(request, claim),
         )
+
+    async def _version_two(
+        self,
+        store: Store,
+        request: HttpRequest,
+        now: int,
+        service: str,
+        platform_now: int | None,
+    ) -> Authenticated:
+        """A presigned URL of signature version 2: S3 takes it, nobody else does."""
+        if service and service not in sigv4.S3_NAMES:
+            raise InvalidRequest
+        claim = sigv2.claimed(request, now)
+        credential = await self._credential(store, claim.access_key)
+        at = now if platform_now is None else platform_now
+        credentials.check_token(credential, claim.token, claim.access_key, at)
+        sigv2.verify(request, claim, credential.secret)
+        return Authenticated(credential.principal, claim.access_key, service="s3")
 
     def _note_use(self, principal: Principal, now: int, scope: Scope) -> None:
         """For GetAccessKeyLastUsed and RoleLastUsed; written with a group commit."""

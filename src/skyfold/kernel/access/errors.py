@@ -28,15 +28,18 @@ class AccessError(AwsError):
     """The code in JSON protocols, with status 400 (json) or 403 (rest-json)."""
     s3: ClassVar[tuple[str, int, str]] = ("", 0, "")
     """Code, status and message of S3, where they differ."""
+    tells_s3_only: ClassVar[bool] = False
+    """Whether only S3 adds members to the message."""
 
     def spoken(self, service: str, protocol: str) -> AwsError:
         """This refusal as ``service`` (its model's name) says it in ``protocol``."""
         if service in S3_LIKE:
             return self.spoken_by_s3()
+        members = {} if self.tells_s3_only else self.members
         if not self.exception or protocol in QUERY_WORDS or service in QUERY_COMPATIBLE:
-            return self
+            return kind(self.code, self.status)(self.text, **members)
         status = 403 if protocol == "rest-json" else 400
-        return kind(self.exception, status)(self.text, **self.members)
+        return kind(self.exception, status)(self.text, **members)
 
     def spoken_by_s3(self) -> AwsError:
         code, status, message = self.s3
@@ -100,6 +103,7 @@ class AccessDenied(AccessError):
 class InvalidClientTokenId(AccessError):
     """No such access key, or a session token that is not its own."""
 
+    tells_s3_only = True
     exception = "UnrecognizedClientException"
     message = "The security token included in the request is invalid."
     s3 = (
@@ -110,10 +114,6 @@ class InvalidClientTokenId(AccessError):
 
     def s3_members(self) -> Mapping[str, Any]:
         return {"AWSAccessKeyId": self.members.get("AWSAccessKeyId", "")}
-
-    def spoken(self, service: str, protocol: str) -> AwsError:
-        said = super().spoken(service, protocol)
-        return said if service in S3_LIKE else type(said)(self.text)
 
 
 class InvalidToken(InvalidClientTokenId):
@@ -127,16 +127,13 @@ class InvalidToken(InvalidClientTokenId):
 
 
 class ExpiredToken(AccessError):
+    tells_s3_only = True
     exception = "ExpiredTokenException"
     message = "The security token included in the request is expired"
     s3 = ("ExpiredToken", 400, "The provided token has expired.")
 
     def s3_members(self) -> Mapping[str, Any]:
         return {"Token-0": self.members.get("Token", "")}
-
-    def spoken(self, service: str, protocol: str) -> AwsError:
-        said = super().spoken(service, protocol)
-        return said if service in S3_LIKE else type(said)(self.text)
 
 
 class MissingAuthenticationToken(AccessError):
@@ -151,12 +148,8 @@ class MissingAuthenticationToken(AccessError):
         return kind(self.exception, status)("Missing Authentication Token")
 
 
-class IncompleteSignature(AccessError):
-    """An Authorization header that cannot be understood."""
-
-    status = 400
-    exception = "IncompleteSignatureException"
-    s3 = ("AuthorizationHeaderMalformed", 400, "")
+class HeaderMalformed(AccessError):
+    """What S3 calls AuthorizationHeaderMalformed, in words of its own."""
 
     def __init__(self, message: str, *, s3_message: str = "", **members: Any) -> None:
         super().__init__(message, **members)
@@ -165,6 +158,13 @@ class IncompleteSignature(AccessError):
     def spoken_by_s3(self) -> AwsError:
         text = self._s3_message or self.text
         return kind("AuthorizationHeaderMalformed", 400)(text, **self.members)
+
+
+class IncompleteSignature(HeaderMalformed):
+    """An Authorization header that cannot be understood."""
+
+    status = 400
+    exception = "IncompleteSignatureException"
 
 
 class SignatureDoesNotMatch(AccessError):
@@ -219,6 +219,7 @@ class SignatureExpired(AccessError):
     """Signed too long ago, or in the future."""
 
     code = "SignatureDoesNotMatch"
+    tells_s3_only = True
     exception = "InvalidSignatureException"
     s3 = (
         "RequestTimeTooSkewed",
@@ -229,25 +230,12 @@ class SignatureExpired(AccessError):
     def s3_members(self) -> Mapping[str, Any]:
         return self.members
 
-    def spoken(self, service: str, protocol: str) -> AwsError:
-        said = super().spoken(service, protocol)
-        return said if service in S3_LIKE else type(said)(self.text)
 
-
-class WrongScope(AccessError):
+class WrongScope(HeaderMalformed):
     """The credential scope names another date, region or service."""
 
     code = "SignatureDoesNotMatch"
     exception = "InvalidSignatureException"
-    s3 = ("AuthorizationHeaderMalformed", 400, "")
-
-    def __init__(self, message: str, *, s3_message: str = "", **members: Any) -> None:
-        super().__init__(message, **members)
-        self._s3_message = s3_message
-
-    def spoken_by_s3(self) -> AwsError:
-        text = self._s3_message or self.text
-        return kind("AuthorizationHeaderMalformed", 400)(text, **self.members)
 
 
 class AuthorizationQueryParametersError(AccessError):

@@ -26,7 +26,6 @@ from skyfold.kernel.access.errors import (
     InvalidArgument,
     InvalidRequest,
     MissingAuthenticationToken,
-    QueryAuthIncomplete,
     RequestExpired,
     SignatureDoesNotMatch,
     SignatureExpired,
@@ -113,19 +112,10 @@ def claimed(request: HttpRequest, now: int, service: str) -> Claim | None:
     if authorization is None:
         if presigned:
             return _presigned_claim(request, now, service)
-        if "AWSAccessKeyId=" in query or "&Signature=" in f"&{query}":
-            raise _version_two(query)
         return None
     if presigned and service in S3_NAMES:
         raise InvalidArgument(_ONLY_ONE, ArgumentName="Authorization", ArgumentValue=authorization)
     return _header_claim(request, authorization, now, service)
-
-
-def _version_two(query: str) -> AccessError:
-    names = {part.partition("=")[0] for part in query.split("&")}
-    if not {"AWSAccessKeyId", "Signature", "Expires"} <= names:
-        return QueryAuthIncomplete()
-    return InvalidRequest()
 
 
 def _header_claim(request: HttpRequest, authorization: str, now: int, service: str) -> Claim:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skyfold.kernel.provisioning import InProgress, Provision, Provisioned, ResourceType
+from skyfold.services.dynamodb.engine import definitions
 from skyfold.services.dynamodb.errors import (
     PolicyNotFoundException,
     ResourceInUseException,
@@ -102,6 +103,8 @@ def _checked(want: Mapping[str, Any]) -> dict[str, Any]:
         parameters["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": view}
     if "ResourcePolicy" in want:
         parameters["ResourcePolicy"] = json.dumps(want["ResourcePolicy"]["PolicyDocument"])
+    for each in (parameters, *parameters.get("GlobalSecondaryIndexes", ())):
+        definitions.refuse_unsupported(each)
     return parameters
 
 
@@ -159,6 +162,9 @@ def _table_change(want: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str
     table_class = want.get("TableClass", "STANDARD")
     if table_class != table.get("TableClassSummary", {}).get("TableClass", "STANDARD"):
         change["TableClass"] = table_class
+    warm = want.get("WarmThroughput", {})
+    if any(int(units) > table["WarmThroughput"][name] for name, units in warm.items()):
+        change["WarmThroughput"] = warm
     return {name: value for name, value in change.items() if value not in (None, [])} or None
 
 

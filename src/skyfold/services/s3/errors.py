@@ -17,6 +17,10 @@ class AccessDenied(AwsError):
     message = "Access Denied"
 
 
+class AccessForbidden(AwsError):
+    status = 403
+
+
 class BadDigest(AwsError):
     message = "The Content-MD5 you specified did not match what we received."
 

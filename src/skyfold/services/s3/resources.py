@@ -14,7 +14,6 @@ from skyfold.services.s3.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     NoSuchBucket,
-    NoSuchTagSet,
 )
 from skyfold.services.s3.operations.public_access import FLAGS
 
@@ -50,33 +49,18 @@ async def create_bucket(provision: Provision) -> Provisioned:
     try:
         await s3.create_bucket(**request)
     except BucketAlreadyOwnedByYou as owned:
-        if not await _is_ours(provision, s3, name):
-            raise BucketAlreadyExists(f"{name} already exists") from owned
-    if not await _is_ours(provision, s3, name):
-        raise BucketAlreadyExists(f"{name} already exists")
+        raise BucketAlreadyExists(f"{name} already exists") from owned
     await _apply(provision, s3, name, had={})
     return _described(provision, name)
 
 
 def _system_tags(provision: Provision) -> dict[str, str]:
+    """By them CreateBucket tells an attempt that a crash cut short from a bucket of another's."""
     return {
         "aws:cloudformation:logical-id": provision.logical_id,
         "aws:cloudformation:stack-id": provision.stack_id,
         "aws:cloudformation:stack-name": provision.stack_name,
     }
-
-
-async def _is_ours(provision: Provision, s3: Any, name: str) -> bool:
-    """Whether this resource made the bucket, now or in an attempt that a crash cut short.
-
-    In us-east-1 creating a bucket that one owns already succeeds and does nothing.
-    """
-    try:
-        found = await s3.get_bucket_tagging(Bucket=name)
-    except NoSuchTagSet:
-        return False
-    tags = {tag["Key"]: tag["Value"] for tag in found["TagSet"]}
-    return _system_tags(provision).items() <= tags.items()
 
 
 def _refuse_unbuilt(wanted: Properties) -> None:

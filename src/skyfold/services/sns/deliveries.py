@@ -8,13 +8,13 @@ from skyfold.base.arn import Arn
 from skyfold.kernel.call import Call
 from skyfold.kernel.delivery import Accepts, Parcel, Undeliverable
 from skyfold.services.sns.operations.publishing import publish
-from skyfold.services.sns.tables import TOPICS
+from skyfold.services.sns.tables import find_topic
 from skyfold.store.api import Tx
 
 
 async def accept(tx: Tx, call: Call, arn: Arn, parcel: Parcel) -> None:
     """Publish ``parcel`` to the topic."""
-    if await TOPICS.get(tx, arn.account, arn.region, arn.resource) is None:
+    if await find_topic(tx, arn.account, arn.region, arn.resource) is None:
         raise Undeliverable("Topic does not exist", code="NotFound")
     request: dict[str, Any] = {"TopicArn": str(arn), "Message": parcel.body}
     if parcel.subject:

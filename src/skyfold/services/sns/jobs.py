@@ -9,12 +9,12 @@ from skyfold.kernel.platform import Platform
 from skyfold.kernel.principal import service_principal
 from skyfold.services.sns.engine.envelopes import Notification
 from skyfold.services.sns.operations import publishing
-from skyfold.services.sns.tables import TOPICS
+from skyfold.services.sns.tables import find_topic
 from skyfold.store.api import Tx
 
 
 async def _fan_out(tx: Tx, platform: Platform, row: JobRow) -> Again | None:
-    topic = await TOPICS.get(tx, *row.payload["topic"])
+    topic = await find_topic(tx, *row.payload["topic"])
     if topic is None:
         return None
     principal = service_principal("sns.amazonaws.com", account=topic.account, source_arn=topic.arn)

@@ -152,15 +152,19 @@ async def _create_subscription(provision: Provision) -> Provisioned:
 
 async def _update_subscription(provision: Provision) -> Provisioned:
     want, had, arn = provision.want, provision.had, provision.physical_id
-    changes = {
-        n: _text(want[n]) for n in SUBSCRIPTION_ATTRIBUTES if n in want and want[n] != had.get(n)
+    attributes = {
+        name: _text(want[name])
+        for name in SUBSCRIPTION_ATTRIBUTES
+        if name in want and want[name] != had.get(name)
     }
-    removed = {n: t for n, t in SUBSCRIPTION_RESTORED.items() if n in had and n not in want}
-    for name, text in sorted(
-        (removed | changes).items(), key=lambda item: item[0] == "FilterPolicy"
-    ):
+    for name, text in SUBSCRIPTION_RESTORED.items():
+        if name in had and name not in want:
+            attributes[name] = text
+    # A policy has to fit the scope at every moment, and only MessageBody takes nested ones.
+    last = "FilterPolicy" if want.get("FilterPolicyScope") == "MessageBody" else "FilterPolicyScope"
+    for name in sorted(attributes, key=last.__eq__):
         await provision.api("sns").set_subscription_attributes(
-            SubscriptionArn=arn, AttributeName=name, AttributeValue=text
+            SubscriptionArn=arn, AttributeName=name, AttributeValue=attributes[name]
         )
     return Provisioned(physical_id=arn, attributes={"Arn": arn})
 

@@ -9,13 +9,13 @@ from skyfold.kernel.call import Call
 from skyfold.kernel.delivery import Accepts, Parcel, Undeliverable
 from skyfold.services.sqs.operations import usage
 from skyfold.services.sqs.operations.messages import message_size, send
-from skyfold.services.sqs.tables import QUEUES
+from skyfold.services.sqs.tables import find_queue
 from skyfold.store.api import Tx
 
 
 async def accept(tx: Tx, call: Call, arn: Arn, parcel: Parcel) -> None:
     """Put ``parcel`` into the queue."""
-    queue = await QUEUES.get(tx, arn.account, arn.region, arn.resource)
+    queue = await find_queue(tx, arn.account, arn.region, arn.resource)
     if queue is None:
         raise Undeliverable("The specified queue does not exist.", code="QueueDoesNotExist")
     entry: dict[str, Any] = {"MessageBody": parcel.body}

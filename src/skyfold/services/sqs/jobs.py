@@ -6,7 +6,7 @@ from skyfold.kernel.jobs import Again, Job, JobRow
 from skyfold.kernel.platform import Platform
 from skyfold.services.sqs.operations import attempts, backlog, deduplication, move_tasks
 from skyfold.services.sqs.operations.queues import EXPIRY_INTERVAL_MS, EXPIRY_JOB
-from skyfold.services.sqs.tables import MOVE_TASKS, QUEUES
+from skyfold.services.sqs.tables import MOVE_TASKS, find_queue
 from skyfold.store.api import Tx
 
 EXPIRED_AT_ONCE = 500
@@ -15,7 +15,7 @@ EXPIRED_AT_ONCE = 500
 async def _expire(tx: Tx, platform: Platform, row: JobRow) -> Again | None:
     """Make room. Nobody ever sees an expired message; this only takes it off the disk."""
     of, now = row.payload, platform.clock.now()
-    queue = await QUEUES.get(tx, of["account"], of["region"], of["name"])
+    queue = await find_queue(tx, of["account"], of["region"], of["name"])
     if queue is None or queue.id != row.key:
         return None
     expired = await backlog.expire(tx, queue, now, EXPIRED_AT_ONCE)

@@ -21,10 +21,12 @@ deleted queue is unreachable even while it is being swept away.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
 
+from skyfold.store.api import ReadTx
 from skyfold.store.tables import Index, Table
 
 
@@ -174,3 +176,14 @@ MOVE_TASKS = Table("sqs.move_tasks", MoveTask, key=("source_arn", "newest_first"
 OF_A_QUEUE = (MESSAGES, FLIGHTS, READY, WAITING, GROUPS, SENT, SENT_EXPIRY, ATTEMPTS)
 """All that is keyed by a queue's id, and goes with the queue."""
 MESSAGES_OF_A_QUEUE = (MESSAGES, FLIGHTS, READY, WAITING, GROUPS, ATTEMPTS)
+
+
+async def find_queue(tx: ReadTx, account: str, region: str, name: str) -> Queue | None:
+    """As ``QUEUES.get``, for every request asks it: keys and rows are packed and unpacked once."""
+    found = await tx.get(_queue_key(account, region, name))
+    return None if found is None else _queue(found)
+
+
+_queue_key = functools.lru_cache(maxsize=4096)(QUEUES.prefix)
+_queue = functools.lru_cache(maxsize=4096)(msgspec.msgpack.Decoder(Queue).decode)
+"""By the row's bytes, so that there is nothing to invalidate."""

@@ -234,14 +234,12 @@ def _is_condition(node: Node) -> bool:
 
 def _misused(root: Node) -> Iterator[str]:
     """Functions in a place where they may not be: ``size`` alone, any other as an operand."""
-    for node in walk(root):
-        if isinstance(node, (Test, Call)):
-            for arg in node.args:
-                if isinstance(arg, Call) and arg.name != "size":
-                    yield arg.name
-        if isinstance(node, Junction):
-            for arg in node.args:
-                if isinstance(arg, Call) and arg.name == "size":
-                    yield arg.name
     if isinstance(root, Call) and root.name == "size":
         yield root.name
+    for node in walk(root):
+        if not isinstance(node, (Test, Call, Junction)):
+            continue
+        wrong = isinstance(node, Junction)  # where size is wrong, and elsewhere all but size
+        for arg in node.args:
+            if isinstance(arg, Call) and (arg.name == "size") is wrong:
+                yield arg.name

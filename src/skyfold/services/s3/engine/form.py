@@ -44,14 +44,21 @@ def parsed(content_type: str, body: bytes) -> Form:
         if part.startswith(b"--"):
             break
         head, _, content = part.partition(b"\r\n\r\n")
-        named = {name.lower(): text for name, text in _PARAMETER.findall(head.decode("utf-8"))}
+        named = {name.lower(): text for name, text in _PARAMETER.findall(_text(head))}
         name = named.get("name", "").lower()
         if name == "file":
             return Form(fields, content, named.get("filename", ""))
         if name in fields:
             raise MalformedPOSTRequest
-        fields[name] = content.decode("utf-8")
+        fields[name] = _text(content)
     raise MalformedPOSTRequest("POST requires exactly one file upload per request.")
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as bad:
+        raise MalformedPOSTRequest from bad
 
 
 def check_policy(encoded: str, form: Form, bucket: str, key: str, now: int) -> None:
@@ -108,10 +115,7 @@ def _check(condition: Any, values: Mapping[str, str], size: int) -> str:
         raise InvalidPolicyDocument("Invalid Policy: Invalid Condition.")
     operator, name, value = condition
     if operator == "content-length-range":
-        if size < int(name):
-            raise EntityTooSmall(ProposedSize=str(size), MinSizeAllowed=str(name))
-        if size > int(value):
-            raise EntityTooLarge(ProposedSize=str(size), MaxSizeAllowed=str(value))
+        _check_size(name, value, size)
         return ""
     field = str(name).lower().removeprefix("$")
     given = values.get(field, "")
@@ -122,6 +126,15 @@ def _check(condition: Any, values: Mapping[str, str], size: int) -> str:
         shown = json.dumps(condition)
         raise AccessDenied(f"Invalid according to Policy: Policy Condition failed: {shown}")
     return field
+
+
+def _check_size(low: Any, high: Any, size: int) -> None:
+    if not str(low).isdecimal() or not str(high).isdecimal():
+        raise InvalidPolicyDocument("Invalid Policy: Invalid content-length-range.")
+    if size < int(low):
+        raise EntityTooSmall(ProposedSize=str(size), MinSizeAllowed=str(low))
+    if size > int(high):
+        raise EntityTooLarge(ProposedSize=str(size), MaxSizeAllowed=str(high))
 
 
 def tags_of(document: str) -> list[dict[str, str]]:

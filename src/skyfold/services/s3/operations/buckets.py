@@ -10,7 +10,7 @@ from skyfold.kernel.call import Call
 from skyfold.kernel.pages import BadToken, position, token
 from skyfold.kernel.service import reply
 from skyfold.services.s3.engine import names, sealing
-from skyfold.services.s3.engine.tagging import from_tag_set
+from skyfold.services.s3.engine.tagging import SYSTEM, from_tag_set
 from skyfold.services.s3.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -101,19 +101,35 @@ async def create_bucket(tx: Tx, call: Call, request: Request) -> Any:
         raise NotImplementedHere("Directory buckets are not implemented by Skyfold.")
     if request.get("BucketNamespace", "global") != "global":
         raise NotImplementedHere("Bucket namespaces of accounts are not implemented by Skyfold.")
+    tag_set = {"TagSet": configuration.get("Tags") or []}
+    own_tags = dict(from_tag_set(tag_set, of_bucket=True, system=not call.headers))
     taken = await BUCKETS.get(tx, name)
-    if taken is not None and taken.account != call.account:
-        raise BucketAlreadyExists(BucketName=name)
-    if taken is not None and not taken.region == region == HOME:
-        raise BucketAlreadyOwnedByYou(BucketName=name)
     if taken is None:
         await _create(tx, call, name, region, location, ownership)
-        tag_set = configuration.get("Tags")
-        if tag_set:
-            found = from_tag_set({"TagSet": tag_set}, of_bucket=True, system=not call.headers)
-            tags.put_tags(tx, f"arn:aws:s3:::{name}", dict(found))
+        tags.put_tags(tx, f"arn:aws:s3:::{name}", own_tags)
+    else:
+        await _check_again(tx, call, taken, region, own_tags)
     call.meter("Requests-Tier1", resource=name)
     return reply(Location=_location(call, name, region), BucketArn=f"arn:aws:s3:::{name}")
+
+
+async def _check_again(
+    tx: Tx, call: Call, taken: Bucket, region: str, own_tags: dict[str, str]
+) -> None:
+    """Whether one may create a bucket that is there.
+
+    One's own again in us-east-1, where nothing happens; and where the tags of a service
+    (CloudFormation) say that it is the very same creation, tried once more.
+    """
+    if taken.account != call.account:
+        raise BucketAlreadyExists(BucketName=taken.name)
+    system = {key: value for key, value in own_tags.items() if key.startswith(SYSTEM)}
+    if system:
+        allowed = system.items() <= (await tags.tags_of(tx, taken.arn)).items()
+    else:
+        allowed = taken.region == region == HOME
+    if not allowed:
+        raise BucketAlreadyOwnedByYou(BucketName=taken.name)
 
 
 async def _create(

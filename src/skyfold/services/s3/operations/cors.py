@@ -8,13 +8,18 @@ from urllib.parse import unquote
 
 import msgspec
 
+from skyfold.base.errors import AwsError
 from skyfold.kernel.call import Call
 from skyfold.kernel.http import HttpReply, HttpRequest
 from skyfold.kernel.platform import Platform
 from skyfold.kernel.service import reply
-from skyfold.kernel.wire.xml_codec import escape
 from skyfold.services.s3.engine.cors import CorsRule, Headers, answer_to, checked
-from skyfold.services.s3.errors import NoSuchBucket, NoSuchCORSConfiguration
+from skyfold.services.s3.errors import (
+    AccessForbidden,
+    BadRequest,
+    NoSuchBucket,
+    NoSuchCORSConfiguration,
+)
 from skyfold.services.s3.operations.entry import Request, enter
 from skyfold.services.s3.operations.events import host_id
 from skyfold.services.s3.operations.versions import replace
@@ -28,7 +33,6 @@ _NOT_ALLOWED = (
     " Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are"
     " not whitelisted by the resource's CORS spec."
 )
-_NO_ORIGIN = "Insufficient information. Origin request header needed."
 _VIRTUAL_HOST = re.compile(
     r"(?P<bucket>.+?)(?:\.s3(?:[.-][a-z0-9-]+)?\.(?:amazonaws\.com|localhost\.localstack\.cloud"
     r"|localhost)|\.localhost)(?::\d+)?"
@@ -102,40 +106,36 @@ def bucket_of(request: HttpRequest) -> tuple[str, bool]:
 async def preflight(platform: Platform, request: HttpRequest) -> HttpReply:
     """Answer an OPTIONS request by the rules of its bucket."""
     request_id = platform.ids.uuid()
+    try:
+        found = await _preflight(platform, request)
+    except AwsError as error:
+        wire = platform.catalog.wire("s3")
+        return wire.failure(request, "rest-xml", error, request_id)
+    return HttpReply(headers=[*_ids(platform, request_id), *found])
+
+
+async def _preflight(platform: Platform, request: HttpRequest) -> Headers:
     origin = request.headers.get("origin")
     if origin is None:
-        return _refusal(request_id, 400, "BadRequest", _NO_ORIGIN)
+        raise BadRequest("Insufficient information. Origin request header needed.")
     name, of_object = bucket_of(request)
     method = request.headers.get("access-control-request-method", "")
-    bucket = await platform.store.read(BUCKETS.get, name)
-    if bucket is None:
-        missing = {"BucketName": name}
-        return _refusal(request_id, 404, "NoSuchBucket", NoSuchBucket.message, missing)
+    if await platform.store.read(BUCKETS.get, name) is None:
+        raise NoSuchBucket(BucketName=name)
     about = {"Method": method, "ResourceType": "OBJECT" if of_object else "BUCKET"}
     rules = await platform.store.read(rules_of, name)
     if not rules:
-        return _refusal(request_id, 403, "AccessForbidden", _NOT_ENABLED, about)
+        raise AccessForbidden(_NOT_ENABLED, **about)
     asked = request.headers.get("access-control-request-headers", "")
     headers = [name.strip() for name in asked.split(",") if name.strip()]
     found = answer_to(rules, origin, method, headers)
     if found is None:
-        return _refusal(request_id, 403, "AccessForbidden", _NOT_ALLOWED, about)
-    return HttpReply(headers=[*_ids(request_id), *found])
+        raise AccessForbidden(_NOT_ALLOWED, **about)
+    return found
 
 
-def _ids(request_id: str) -> Headers:
-    return [("x-amz-request-id", request_id), ("x-amz-id-2", host_id(request_id))]
-
-
-def _refusal(
-    request_id: str, status: int, code: str, message: str, members: dict[str, str] | None = None
-) -> HttpReply:
-    elements = {"Code": code, "Message": message, **(members or {})}
-    elements |= {"RequestId": request_id, "HostId": host_id(request_id)}
-    inner = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in elements.items())
-    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'
-    headers = [("Content-Type", "application/xml"), *_ids(request_id)]
-    return HttpReply(status=status, headers=headers, body=body.encode())
+def _ids(platform: Platform, request_id: str) -> Headers:
+    return [("x-amz-request-id", request_id), ("x-amz-id-2", host_id(platform, request_id))]
 
 
 async def reply_headers(platform: Platform, request: HttpRequest) -> Headers:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
 from skyfold.base.errors import AwsError
 from skyfold.kernel.call import Call
 from skyfold.kernel.delivery import Parcel, deliver
+from skyfold.kernel.platform import Platform
 from skyfold.services.s3.engine.event import Destination, notification, record
 from skyfold.services.s3.tables import Bucket, Version, setting
 from skyfold.store.api import ReadTx, Tx
@@ -37,7 +36,7 @@ async def notify(
         "who": _who(call),
         "source_ip": call.source_ip,
         "request_id": call.request_id,
-        "host_id": host_id(call.request_id),
+        "host_id": host_id(call.platform, call.request_id),
     }
     sender = call.as_service("s3", source_arn=bucket.arn)
     for destination in await destinations(tx, bucket.name):
@@ -64,6 +63,6 @@ def _who(call: Call) -> str:
     return f"AWS:{call.principal.id or call.principal.account}"
 
 
-def host_id(request_id: str) -> str:
+def host_id(platform: Platform, request_id: str) -> str:
     """The x-amz-id-2 that goes with a request id."""
-    return hashlib.sha256(request_id.encode()).hexdigest()
+    return platform.catalog.wire("s3").host_id(request_id)

@@ -113,7 +113,8 @@ def _filter(wanted: Mapping[str, Any]) -> tuple[str | None, str | None]:
 async def _check_destinations(tx: Tx, call: Call, bucket: Bucket, found: list[Destination]) -> None:
     """Send queues and topics a test event; functions must allow the bucket to invoke them."""
     sender = call.as_service("s3", source_arn=bucket.arn)
-    event = test_event(bucket.name, call.now, call.request_id, events.host_id(call.request_id))
+    host_id = events.host_id(call.platform, call.request_id)
+    event = test_event(bucket.name, call.now, call.request_id, host_id)
     for one in found:
         try:
             if one.kind == "CloudFunction":
@@ -138,7 +139,7 @@ async def _why(tx: Tx, sender: Call, one: Destination) -> str:
     if arn is not None and service and service.accepts and service.accepts.tx:
         there = sender.acting_as(sender.principal, account=arn.account, region=arn.region)
         try:
-            await service.accepts.tx(tx, there, arn, Parcel(body=""))
+            await service.accepts.tx(tx, there, arn, Parcel(body="s3:TestEvent"))
         except AwsError:
             return f"The destination {kind} does not exist"
     return (

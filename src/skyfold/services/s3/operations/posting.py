@@ -165,7 +165,7 @@ def _answer(
         ("ETag", etag),
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-request-id", call.request_id),
-        ("x-amz-id-2", host_id(call.request_id)),
+        ("x-amz-id-2", host_id(call.platform, call.request_id)),
     ]
     if "VersionId" in stored:
         headers.append(("x-amz-version-id", stored["VersionId"]))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 from skyfold.base.arn import Arn, parse_arn
 from skyfold.services.sns.errors import invalid
 
 
+@functools.lru_cache(maxsize=4096)
 def topic_arn(text: str, region: str, parameter: str = "TopicArn") -> Arn:
     """The parts of a topic's ARN. Raises InvalidParameter for anything else."""
     arn = _sns_arn(text, parameter)

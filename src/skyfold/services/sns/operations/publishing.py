@@ -177,10 +177,10 @@ def _deduplication_id(topic: Topic, entry: Mapping[str, Any], message: str) -> s
 class Target:
     """A subscription as a publish needs it: compiled once for each state of its row."""
 
-    __slots__ = ("body_filter", "filter", "subscription")
+    __slots__ = ("arn", "body_filter", "filter", "subscription")
 
     def __init__(self, subscription: Subscription) -> None:
-        self.subscription = subscription
+        self.subscription, self.arn = subscription, subscription.arn
         self.body_filter = subscription.filter_scope == "MessageBody"
         self.filter: Matcher | None = None
         if subscription.filter_policy:
@@ -264,7 +264,7 @@ class Fanout:
         if target.filter is not None and not self._wanted(target):
             self.filtered += 1
             return
-        parcel = await self._parcel(subscription)
+        parcel = await self._parcel(target)
         try:
             await deliver(self._tx, self._sender, subscription.endpoint, parcel)
             protocol = subscription.protocol
@@ -293,8 +293,9 @@ class Fanout:
             self._attributes = filter_policies.attributes_event(self._notification.attributes)
         return target.filter(self._attributes)
 
-    async def _parcel(self, subscription: Subscription) -> Parcel:
-        notification, protocol = self._notification, subscription.protocol
+    async def _parcel(self, target: Target) -> Parcel:
+        notification, subscription = self._notification, target.subscription
+        protocol = subscription.protocol
         text = notification.text_for(protocol)
         group, deduplication_id = notification.group, notification.deduplication_id
         if subscription.raw:
@@ -304,10 +305,10 @@ class Fanout:
                 group_id=group,
                 deduplication_id=deduplication_id,
             )
-        url = envelopes.unsubscribe_url(self._sender.endpoint, subscription.arn)
+        url = envelopes.unsubscribe_url(self._sender.endpoint, target.arn)
         if protocol == "lambda":
             signed = await self._signature(text)
-            body = envelopes.lambda_event(notification, text, signed, subscription.arn, url)
+            body = envelopes.lambda_event(notification, text, signed, target.arn, url)
             return Parcel(body=body)
         parts = self._envelopes.get(text)
         if parts is None:

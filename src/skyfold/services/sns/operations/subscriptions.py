@@ -21,7 +21,14 @@ from skyfold.services.sns.engine.patterns import PatternError
 from skyfold.services.sns.errors import NotFoundException, invalid
 from skyfold.services.sns.operations import signing
 from skyfold.services.sns.operations.topics import page_after, topic_at
-from skyfold.services.sns.tables import ENDPOINTS, SUBSCRIPTIONS, TOPICS, Subscription, Topic
+from skyfold.services.sns.tables import (
+    ENDPOINTS,
+    SUBSCRIPTIONS,
+    TOPICS,
+    Subscription,
+    Topic,
+    find_topic,
+)
 from skyfold.store.api import ReadTx, Tx
 
 ENDPOINT_NAMES: Final = {"sqs": "SQS endpoint ARN", "lambda": "Lambda endpoint ARN"}
@@ -136,7 +143,7 @@ async def unsubscribe(tx: Tx, call: Call, request: Request) -> None:
         return
     SUBSCRIPTIONS.delete(tx, arn.account, arn.region, arn.resource, name)
     ENDPOINTS.delete(tx, found.topic_arn, found.protocol, found.endpoint, found.id)
-    topic = await TOPICS.get(tx, arn.account, arn.region, arn.resource)
+    topic = await find_topic(tx, arn.account, arn.region, arn.resource)
     if topic is not None:
         TOPICS.put(tx, replace(topic, unsubscribed=topic.unsubscribed + 1))
 

@@ -30,6 +30,7 @@ from skyfold.services.sns.tables import (
     TOPICS,
     Fifo,
     Topic,
+    find_topic,
 )
 from skyfold.store.api import ReadTx, Tx
 
@@ -47,7 +48,7 @@ async def topic_at(tx: ReadTx, call: Call, text: str, parameter: str = "TopicArn
 
 
 async def topic_of(tx: ReadTx, arn: Arn) -> Topic:
-    topic = await TOPICS.get(tx, arn.account, arn.region, arn.resource)
+    topic = await find_topic(tx, arn.account, arn.region, arn.resource)
     if topic is None:
         raise NotFoundException
     return topic
@@ -59,7 +60,7 @@ async def policy_of(tx: ReadTx, arn: str) -> str | None:
     The default policy is none: it says no more than that the owner's account may do everything.
     """
     parts = arn.split(":")
-    topic = await TOPICS.get(tx, parts[4], parts[3], parts[5]) if len(parts) >= 6 else None
+    topic = await find_topic(tx, parts[4], parts[3], parts[5]) if len(parts) >= 6 else None
     return topic.policy or None if topic else None
 
 
@@ -84,7 +85,7 @@ async def create_topic(tx: Tx, call: Call, request: Request) -> Any:
     wanted = blank
     for attribute, text in asked.items():
         wanted = _with(wanted, attribute, text, within="Attributes")
-    found = await TOPICS.get(tx, call.account, call.region, name)
+    found = await find_topic(tx, call.account, call.region, name)
     if found is not None:
         shown, same = _settable(found), _settable(wanted)
         if any(shown.get(attribute) != same.get(attribute) for attribute in asked):

@@ -16,13 +16,13 @@ from skyfold.services.sqs.operations import groups
 from skyfold.services.sqs.tables import (
     FLIGHTS,
     MESSAGES,
-    QUEUES,
     READY,
     WAITING,
     Flight,
     Message,
     Queue,
     Redrive,
+    find_queue,
 )
 from skyfold.store.api import ReadTx, Tx
 
@@ -176,7 +176,7 @@ async def _bury(tx: Tx, queue: Queue, message: Message, flight: Flight | None, n
 
 async def dead_letter_queue(tx: ReadTx, redrive: Redrive) -> Queue | None:
     arn = parse_arn(redrive.target)
-    return None if arn is None else await QUEUES.get(tx, arn.account, arn.region, arn.resource)
+    return None if arn is None else await find_queue(tx, arn.account, arn.region, arn.resource)
 
 
 async def remove(tx: Tx, queue: Queue, receipt: Receipt, text: str, now: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ from skyfold.services.sqs.tables import (
     SOURCES,
     Fifo,
     Queue,
+    find_queue,
 )
 from skyfold.store.api import ReadTx, Tx
 
@@ -44,6 +46,7 @@ EXPIRY_INTERVAL_MS: Final = 3_600_000
 # --- names ----------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=4096)
 def account_and_name(url: str) -> tuple[str, str]:
     """The queue that a queue URL names, whatever host it comes with."""
     _, _, path = url.rpartition("://")
@@ -63,7 +66,7 @@ def arn_of(call: Call, request: Request) -> str:
 async def queue_at(tx: ReadTx, call: Call, url: str) -> Queue:
     """The queue at ``url``. Raises QueueDoesNotExist."""
     account, name = account_and_name(url)
-    queue = await QUEUES.get(tx, account, call.region, name)
+    queue = await find_queue(tx, account, call.region, name)
     if queue is None:
         raise QueueDoesNotExist
     return queue
@@ -75,7 +78,7 @@ def url_of(call: Call, queue: Queue) -> str:
 
 async def queue_of_arn(tx: ReadTx, arn: str) -> Queue | None:
     parts = arn.split(":")
-    return await QUEUES.get(tx, parts[4], parts[3], parts[5]) if len(parts) == 6 else None
+    return await find_queue(tx, parts[4], parts[3], parts[5]) if len(parts) == 6 else None
 
 
 async def policy_of(tx: ReadTx, arn: str) -> str | None:
@@ -93,7 +96,7 @@ async def create_queue(tx: Tx, call: Call, request: Request) -> Any:
     wanted = queue_attributes.fields(asked, fifo)
     tags = request.get("tags", {})
     check_tags({}, tags, name)
-    queue = await QUEUES.get(tx, call.account, call.region, name)
+    queue = await find_queue(tx, call.account, call.region, name)
     if queue is not None:
         _check_same(queue, asked, wanted)
         return reply(QueueUrl=url_of(call, queue))
@@ -177,7 +180,7 @@ async def purge_queue(tx: Tx, call: Call, request: Request) -> None:
 
 async def get_queue_url(tx: ReadTx, call: Call, request: Request) -> Any:
     account = request.get("QueueOwnerAWSAccountId", call.account)
-    queue = await QUEUES.get(tx, account, call.region, request["QueueName"])
+    queue = await find_queue(tx, account, call.region, request["QueueName"])
     if queue is None:
         raise QueueDoesNotExist
     return reply(QueueUrl=url_of(call, queue))
@@ -188,7 +191,7 @@ async def list_queues(tx: ReadTx, call: Call, request: Request) -> Any:
     after = position_in("ListQueues", request)
     if prefix > after:
         after = prefix
-        first = await QUEUES.get(tx, call.account, call.region, prefix)
+        first = await find_queue(tx, call.account, call.region, prefix)
     else:
         first = None
     found = [first] if first else []
