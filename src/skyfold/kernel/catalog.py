@@ -10,7 +10,16 @@ from typing import Any
 from skyfold.kernel.jobs import Job
 from skyfold.kernel.provisioning import ResourceType
 from skyfold.kernel.service import Operation, Service
-from skyfold.kernel.wire.models import ServiceWire
+from skyfold.kernel.wire.models import ServiceWire, metadata
+
+SIGNED_OTHERWISE = {
+    "monitoring": "cloudwatch",
+    "states": "stepfunctions",
+    "email": "ses",
+    "elasticloadbalancing": "elbv2",
+    "aws-marketplace": "meteringmarketplace",
+}
+"""Credential scopes of common services whose models have another name."""
 
 
 class Catalog:
@@ -35,13 +44,15 @@ class Catalog:
             found = self._wires[service] = ServiceWire(declared.model, declared.validation_error)
         return found
 
-    @functools.cache  # noqa: B019 - the catalog lives as long as the process
+    @functools.lru_cache(maxsize=512)  # noqa: B019 - the catalog lives as long as the process
     def undeclared(self, aws_name: str) -> ServiceWire | None:
         """The model of an AWS service that we lack, so that it can be refused in its own words."""
-        try:
-            return ServiceWire(aws_name) if aws_name else None
-        except LookupError:
-            return None
+        for model in (aws_name, SIGNED_OTHERWISE.get(aws_name, "")):
+            try:
+                return ServiceWire(model)
+            except LookupError:
+                continue
+        return None
 
     def operation(self, service: str, operation: str) -> Operation | None:
         declared = self.services.get(service)
@@ -66,6 +77,12 @@ class Catalog:
     def prefix(self, service: str) -> str:
         """The prefix of its IAM actions."""
         return self._prefixes[service]
+
+    @functools.cache  # noqa: B019 - the catalog lives as long as the process
+    def signing_name(self, service: str) -> str:
+        """What stands in the credential scope of its requests."""
+        data = metadata(self.services[service].model)
+        return str(data.get("signingName", data["endpointPrefix"]))
 
     def of_arn_name(self, arn_name: str) -> Service | None:
         return self._by_arn_name.get(arn_name)

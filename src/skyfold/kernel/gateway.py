@@ -15,11 +15,13 @@ from skyfold.kernel.call import Call
 from skyfold.kernel.http import HttpReply, HttpRequest
 from skyfold.kernel.platform import Platform
 from skyfold.kernel.routing import Route, Router
-from skyfold.kernel.service import Operation
+from skyfold.kernel.service import DataPlane, Operation
 from skyfold.kernel.wire.models import OperationWire, ServiceWire, UnknownOperation
 from skyfold.store.api import StoreUnavailable
 
 log = logging.getLogger("skyfold.gateway")
+
+LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
 class InternalFailure(AwsError):
@@ -45,9 +47,16 @@ class Gateway:
     async def handle(self, request: HttpRequest) -> HttpReply:
         for plane in self._planes:
             if plane.matches(request):
-                return await plane.serve(self._platform, request)
-        request_id = self._platform.ids.uuid()
+                return await self._on_plane(plane, request)
         route = self._router.route(request)
+        reply = await self._answer(request, route)
+        if "origin" in request.headers and route.declared:
+            more = self._catalog.services[route.service].cross_origin
+            reply.headers += await more(self._platform, request) if more else []
+        return reply
+
+    async def _answer(self, request: HttpRequest, route: Route) -> HttpReply:
+        request_id = self._platform.ids.uuid()
         wire = self._wire(route)
         if wire is None:
             return self._unknown_service(request, route, request_id)
@@ -84,6 +93,17 @@ class Gateway:
             error = InternalFailure()
         return wire.failure(request, protocol, error, request_id, name)
 
+    async def _on_plane(self, plane: DataPlane, request: HttpRequest) -> HttpReply:
+        """Planes answer what goes wrong in words of their own; what is left is the platform's."""
+        try:
+            return await plane.serve(self._platform, request)
+        except StoreUnavailable as full:
+            log.error("%s %s: %s", request.method, request.path, full)
+            return _said(503, "Service Unavailable")
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return _said(500, "Internal Server Error")
+
     async def _serve(
         self,
         request: HttpRequest,
@@ -97,8 +117,14 @@ class Gateway:
     ) -> HttpReply:
         platform, service = self._platform, route.service
         who = await platform.access.authenticate(
-            platform.store, request, platform.wall.now(), service=self._catalog.prefix(service)
+            platform.store,
+            request,
+            platform.wall.now(),
+            service=self._catalog.signing_name(service),
+            platform_now=platform.clock.now(),
         )
+        # A signature that covers a streamed body has read it.
+        routed.body, routed.stream = request.body, request.stream
         if routed.stream is not None or "x-amz-content-sha256" in request.headers:
             await opened(routed, who, streaming=operation.streams_input)
         params = operation.parse(routed, protocol, labels)
@@ -111,7 +137,8 @@ class Gateway:
             endpoint=f"{request.scheme}://{request.host}",
             source_ip=request.client,
             user_agent=request.headers.get("user-agent", ""),
-            secure=request.scheme == "https",
+            # What never leaves the machine is as safe from listeners as TLS makes it.
+            secure=request.scheme == "https" or request.client in LOOPBACK,
             operation=f"{service}:{operation.name}",
             headers=request.headers,
             gone=request.gone,
@@ -167,6 +194,11 @@ class Gateway:
             f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
         )
         return HttpReply(status=501, headers=[("Content-Type", "text/xml")], body=body.encode())
+
+
+def _said(status: int, message: str) -> HttpReply:
+    headers = [("content-type", "application/json")]
+    return HttpReply(status=status, headers=headers, body=msgspec.json.encode({"message": message}))
 
 
 def _shown(request: HttpRequest) -> str:

@@ -138,8 +138,10 @@ class Service:
     loops: Sequence[Callable[[Platform], Awaitable[None]]] = ()
     """Coroutines that run for as long as the platform does (pollers)."""
     data_planes: Sequence[DataPlane] = ()
+    cross_origin: Callable[[Platform, HttpRequest], Awaitable[list[tuple[str, str]]]] | None = None
+    """Further headers for the answer, errors included, of a request that has an Origin."""
     resource_types: Sequence[ResourceType] = ()
-    validation_error: Callable[[Any], Exception] | None = None
+    validation_error: Callable[[Any], Exception | None] | None = None
     """Turns what the model refuses into this service's own error, where it has one of its own;
     see kernel/wire/constraints.py."""
 

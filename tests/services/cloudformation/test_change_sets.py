@@ -213,3 +213,20 @@ async def test_a_deleted_stack_is_forgotten_after_ninety_days() -> None:
     assert listed["StackSummaries"] == []
     left = await world.platform.store.read(lambda tx: tx.scan(b"", b"\xff", limit=1000))
     assert [key for key, _ in left if b"cloudformation" in key] == []
+
+
+async def test_what_exists_already_cannot_be_taken_over_and_is_said_to_be_the_reason() -> None:
+    world = ToyWorld()
+    await world.create("owner", {"Resources": {"A": box("a")}})
+    template = {"Resources": {"A": box("a")}}
+    shown = await world.change_set(
+        "stack", "c", template, ChangeSetType="CREATE", ImportExistingResources=True
+    )
+    assert shown["ImportExistingResources"] is True
+    await world.execute("stack", "c")
+    assert await world.status("stack") == "ROLLBACK_COMPLETE"
+    assert (
+        "A",
+        "CREATE_FAILED",
+        "a already exists Skyfold cannot import existing resources into stacks yet.",
+    ) in await world.events("stack")

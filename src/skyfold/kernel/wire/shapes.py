@@ -170,8 +170,11 @@ def _data_folder() -> Path:
 
 @functools.cache
 def _model_file(model: str) -> Path:
-    """The newest version of ``model`` that botocore has."""
+    """The newest version of ``model`` that botocore has. Raises LookupError where it has none."""
     folder = _data_folder() / model
+    # Names come from credential scopes too, that is from anybody.
+    if not model.replace("-", "").isalnum() or not folder.is_dir():
+        raise LookupError(f"There is no service model {model!r}")
     versions = sorted(child.name for child in folder.iterdir() if child.name[:1].isdigit())
     return folder / versions[-1] / "service-2.json.gz"
 

@@ -166,6 +166,8 @@ class Operation(Row, frozen=True, kw_only=True):
     previous_status: str = ""
     """The stack's status before: what it goes back to where a delete is called off."""
     tags_changed: bool = False
+    import_existing: bool = False
+    """What exists already was to be taken over rather than made."""
 
 
 class Step(Row, frozen=True, kw_only=True):
@@ -227,6 +229,7 @@ class ChangeSet(Row, frozen=True, kw_only=True):
     changes: str = "[]"
     """As DescribeChangeSet shows them with property values, as JSON."""
     token: str = ""
+    import_existing: bool = False
     warning: str = ""
     """The reason shown where property values are asked for and could not all be known."""
 

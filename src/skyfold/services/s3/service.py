@@ -140,6 +140,7 @@ SERVICE = Service(
     resource_policy=policies.resource_policy,
     jobs=jobs.JOBS,
     resource_types=[resources.BUCKET, resources.BUCKET_POLICY],
+    cross_origin=cors.reply_headers,
     data_planes=[
         DataPlane(matches=cors.is_preflight, serve=cors.preflight),
         DataPlane(matches=posting.is_form_upload, serve=posting.post_object),

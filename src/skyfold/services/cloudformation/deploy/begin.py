@@ -50,6 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     policy_during_update: str | None = None
     problem: str = ""
     """Why the operation has to turn round at once: a transform that failed."""
+    import_existing: bool = False
     fields: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """Fields of the stack that the request sets."""
 
@@ -79,6 +80,7 @@ async def _operation(run: Run, call: Call, kind: str, options: Options, **fields
         on_failure=options.on_failure,
         policy_during_update=options.policy_during_update,
         previous_status=run.stack.status,
+        import_existing=options.import_existing,
         **fields,
     )
     run.begin(operation)

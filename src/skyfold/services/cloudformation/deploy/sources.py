@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from skyfold.base.errors import AwsError
 from skyfold.kernel.call import Call
 from skyfold.services.cloudformation.deploy.dynamic import need_service
+from skyfold.services.cloudformation.deploy.roles import between_services
 from skyfold.services.cloudformation.errors import ValidationError
 from skyfold.services.cloudformation.limits import (
     TEMPLATE_BODY_BYTES_MAX,
@@ -65,7 +66,7 @@ async def read_object(
 ) -> str:
     need_service(call, "s3")
     try:
-        found = await call.api("s3").get_object(Bucket=bucket, Key=key)
+        found = await between_services(call).api("s3").get_object(Bucket=bucket, Key=key)
     except AwsError as refused:
         raise ValidationError(f"S3 error: {refused.text}") from refused
     raw = await _whole(found.get("Body", b""), limit)

@@ -104,6 +104,8 @@ async def run_step(platform: Platform, row: JobRow) -> Again | None:
         raise
     except AwsError as refused:
         reason = refused.text
+        if work.operation.import_existing and "exists" in reason:
+            reason = f"{reason} Skyfold cannot import existing resources into stacks yet."
         physical = str(refused.members.get("PhysicalResourceId", ""))
     except Exception as bug:
         log.exception("%s of %s failed", work.step.logical_id, work.stack.arn)

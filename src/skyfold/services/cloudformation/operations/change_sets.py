@@ -70,7 +70,7 @@ NO_CHANGES = (
 
 def _check_request(request: Request) -> None:
     check_obeyable(request)
-    if request.get("ResourcesToImport") or request.get("ImportExistingResources"):
+    if request.get("ResourcesToImport"):
         raise ValidationError("Skyfold cannot import resources into stacks yet.")
     if request.get("ChangeSetType") == "IMPORT":
         raise ValidationError("Skyfold cannot import resources into stacks yet.")
@@ -143,6 +143,7 @@ async def _computed(
         role_arn=request.get("RoleARN", ""),
         on_failure=request.get("OnStackFailure", ""),
         token=request.get("ClientToken", ""),
+        import_existing=bool(request.get("ImportExistingResources")),
     )
     try:
         prepared = await prepare(call, stack, request, text, previous, rows, expand=False)
@@ -258,6 +259,7 @@ async def describe_change_set(tx: ReadTx, call: Call, request: Request) -> Any:
         NextToken=token(purpose, start + PAGE_CHANGES) if more else None,
         IncludeNestedStacks=False,
         OnStackFailure=change_set.on_failure or None,
+        ImportExistingResources=change_set.import_existing or None,
     )
 
 
@@ -319,6 +321,7 @@ async def list_change_sets(tx: ReadTx, call: Call, request: Request) -> Any:
             "CreationTime": row.created_at,
             "Description": row.description or None,
             "IncludeNestedStacks": False,
+            "ImportExistingResources": row.import_existing or None,
         }
         summaries.append({k: v for k, v in summary.items() if v is not None})
     return reply(Summaries=summaries, NextToken=more)
@@ -391,6 +394,7 @@ async def execute_change_set(tx: Tx, call: Call, request: Request) -> Any:
         role_arn=change_set.role_arn,
         on_failure=on_failure,
         change_set=change_set.arn,
+        import_existing=change_set.import_existing,
         fields=fields,
     )
     begin = begin_create if stack.status == "REVIEW_IN_PROGRESS" else begin_update
