@@ -29,6 +29,11 @@ app.add_typer(snapshot_app, name="snapshot")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Endpoint = Annotated[str, typer.Option(help="Where the cloud listens.", show_default=False)]
 Region = Annotated[str, typer.Option(help="AWS region.", show_default=False)]
+ENDPOINT_OPTION = "--endpoint-url"
+"""Version 1 of the AWS CLI has fixed addresses for SQS, EMR, RDS, DocumentDB, Neptune and Health
+(awscli/customizations/overridesslcommonname.py), which only this option overrides: no variable
+does. Where it is given twice the last one counts, so a person's own wins."""
+AWS_FUNCTION = f'aws() {{ command aws {ENDPOINT_OPTION} "$AWS_ENDPOINT_URL" "$@"; }}'
 ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -162,6 +167,7 @@ def env(endpoint: Endpoint = "", region: Region = "", json: Json = False) -> Non
         return
     for name, value in environment.items():
         print(f"export {name}={shlex.quote(value)}")
+    print(AWS_FUNCTION)
 
 
 @app.command("exec", context_settings=ANY)
@@ -170,7 +176,10 @@ def exec_(context: typer.Context, endpoint: Endpoint = "", region: Region = "") 
     command = context.args
     if not command:
         raise typer.BadParameter("name a command: skyfold exec -- aws s3 ls")
-    environment = {**os.environ, **Cloud(endpoint, region).environment}
+    cloud = Cloud(endpoint, region)
+    environment = {**os.environ, **cloud.environment}
+    if Path(command[0]).name == "aws":
+        command = [command[0], ENDPOINT_OPTION, cloud.endpoint, *command[1:]]
     try:
         os.execvpe(command[0], command, environment)
     except FileNotFoundError:

@@ -40,8 +40,6 @@ class Cloud:
         """What makes any AWS client talk to this cloud and to nothing else."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            # Version 1 of the AWS CLI has an address of its own for SQS, unless told so.
-            "BOTO_DISABLE_COMMONNAME": "true",
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_REGION": self.region,

@@ -55,6 +55,7 @@ class Cell:
         self.log: LogPipe
         self._loop = asyncio.get_running_loop()
         self._pidfd = -1
+        self._doomed = False
         self._api: RuntimeApi | None = None
         self._buffer = bytearray()
         self._outgoing: memoryview | None = None
@@ -96,6 +97,8 @@ class Cell:
         self._loop.add_reader(self._stream, self._on_stream)
         self._loop.add_reader(self.log.fd, self._on_log)
         self._loop.add_reader(self._pidfd, self._on_gone)
+        if self._doomed:
+            self.kill()
 
     @property
     def max_memory_mb(self) -> int:
@@ -123,8 +126,11 @@ class Cell:
         """Return when process 1 has made the cell's world and starts its runtime."""
         await self._ready
         if self.group is not None and self.group.attaches_late:
-            await asyncio.to_thread(self.group.attach, self.pid)
-            self._channel.send(b"go")
+            try:
+                await asyncio.to_thread(self.group.attach, self.pid)
+                self._channel.send(b"go")
+            except OSError as error:
+                raise ComputeError(f"A sandbox ended while it was being made: {error}") from error
 
     def assign(self, spec: FunctionSpec, mounts: dict[str, Any], runtime: dict[str, Any]) -> None:
         """Become ``spec``'s: mount its code, tell the runtime who it is."""
@@ -167,6 +173,7 @@ class Cell:
 
     def kill(self) -> None:
         """End it now, with every process in it."""
+        self._doomed = True
         if self._pidfd < 0:
             return
         if self.spawner.plan.level < 2:

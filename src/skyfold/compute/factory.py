@@ -105,16 +105,19 @@ class Factory:
     def sweep(self) -> None:
         """Let go what nobody has used for a while."""
         for pool in self._pools.values():
-            pool.sweep()
+            for spawner in pool.let_go():
+                self._chore(spawner.ended())
             if not pool.idle and stopwatch() - pool.last_used >= PARKED_S:
                 pool.rest()
 
     async def close(self) -> None:
-        cells = list(self.living)
-        for cell in cells:
-            cell.kill()
-        await asyncio.gather(*(cell.gone() for cell in cells))
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        while self.living:
+            cells = list(self.living)
+            for cell in cells:
+                cell.kill()
+            await asyncio.gather(*(cell.gone() for cell in cells))
+        await asyncio.gather(*(pool.end_spawners() for pool in self._pools.values()))
         self._pools.clear()
         while self._chores:
             await asyncio.gather(*self._chores, return_exceptions=True)

@@ -89,26 +89,24 @@ class Pool:
         if self._spawner is not None:
             self._old.append(self._spawner)
             self._spawner = None
-        self.sweep()
 
-    def sweep(self) -> None:
-        """Let spawners go that were replaced, once their last cell is gone."""
-        for spawner in self._old:
-            if spawner.cells == 0:
-                spawner.close()
-        self._old = [spawner for spawner in self._old if spawner.alive]
+    def let_go(self) -> list[Spawner]:
+        """Spawners that were replaced and whose last cell is gone; the caller ends them."""
+        done = [spawner for spawner in self._old if spawner.cells == 0]
+        self._old = [spawner for spawner in self._old if spawner.cells > 0]
+        return done
 
     async def close(self) -> None:
-        """End the spawners, and thereby all cells that came from them."""
+        """Make no more cells."""
         self._closed = True
         if self._refill is not None:
             self._refill.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._refill
-        cells = list(self._parked)
-        for cell in cells:
-            cell.kill()
-        await asyncio.gather(*(cell.gone() for cell in cells))
+        self._parked.clear()
+
+    async def end_spawners(self) -> None:
+        """After the last cell."""
         spawners = [*self._old, *([self._spawner] if self._spawner else [])]
         await asyncio.gather(*(spawner.ended() for spawner in spawners))
 
@@ -117,7 +115,7 @@ class Pool:
         return self._spawner is None and not self._old
 
     async def _ready_spawner(self, roots: tuple[Path, ...]) -> Spawner:
-        if (spawner := self._usable(roots)) is not None:
+        if (spawner := self._usable(roots)) is not None and not self._closed:
             return spawner
         async with self._starting:
             if (spawner := self._usable(roots)) is not None:

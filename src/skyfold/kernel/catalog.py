@@ -13,6 +13,7 @@ from skyfold.kernel.service import Operation, Service
 from skyfold.kernel.wire.models import ServiceWire, metadata
 
 SIGNED_OTHERWISE = {
+    "cloudcontrolapi": "cloudcontrol",
     "monitoring": "cloudwatch",
     "states": "stepfunctions",
     "email": "ses",

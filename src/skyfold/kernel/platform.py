@@ -103,6 +103,7 @@ class Platform:
             region=region or self.settings.region,
             request_id=self.ids.uuid(),
             endpoint=self.settings.endpoint,
+            secure=True,  # it never leaves the process
             operation=operation,
         )
 
