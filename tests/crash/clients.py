@@ -32,10 +32,11 @@ class Client(ABC):
         self.server, self.random = server, random.Random(f"{type(self).__name__}{seed}")
         self.unanswered = 0
 
+    @abstractmethod
     def prepare(self) -> None:
         """Make what it writes to, once."""
 
-    def begin_round(self, number: int) -> None:
+    def begin_round(self, number: int) -> None:  # noqa: B027  # most have nothing to do
         """Before the threads start."""
 
     @abstractmethod
@@ -70,6 +71,7 @@ class Queues(Client):
         self._sqs = self.server.client("sqs")
         self._sent: dict[str, dict[str, str]] = {}
         self._deleted: dict[str, set[str]] = {}
+        self._maybe_deleted: set[str] = set()
         self._count = 0
 
     @property
@@ -79,7 +81,6 @@ class Queues(Client):
     def begin_round(self, number: int) -> None:
         self._url = self._sqs.create_queue(QueueName=f"round-{number}")["QueueUrl"]
         self._sent[self._url], self._deleted[self._url] = {}, set()
-        self._maybe_deleted: set[str] = set()
 
     def act(self) -> None:
         kind = self.random.random()
@@ -156,16 +157,14 @@ class Items(Client):
 
     def act(self) -> None:
         number = self.random.randrange(12)
-        self.random.choice([self._put, self._put, self._delete, self._count, self._swap, self._two])(
-            number
-        )
+        self.random.choice(
+            [self._put, self._put, self._delete, self._count, self._swap, self._two]
+        )(number)
 
     def _put(self, number: int) -> None:
         key, body = f"item-{number}", self.bytes(1, 3000)
         self._items.begin(key, hashed(body))
-        self._dynamodb.put_item(
-            TableName=self.table, Item={"id": {"S": key}, "body": {"B": body}}
-        )
+        self._dynamodb.put_item(TableName=self.table, Item={"id": {"S": key}, "body": {"B": body}})
         self._items.acknowledge(key)
 
     def _delete(self, number: int) -> None:
@@ -402,9 +401,7 @@ class Functions(Client):
         self._dynamodb.create_table(TableName="invoked", **KEY)
         iam = self.server.client("iam")
         role = iam.create_role(RoleName="writer", AssumeRolePolicyDocument=json.dumps(TRUST))
-        iam.put_role_policy(
-            RoleName="writer", PolicyName="write", PolicyDocument=json.dumps(WRITE)
-        )
+        iam.put_role_policy(RoleName="writer", PolicyName="write", PolicyDocument=json.dumps(WRITE))
         self._lambda.create_function(
             FunctionName="writer",
             Runtime="python3.11",
@@ -485,9 +482,7 @@ class Names(Client):
             for role in page["Roles"]
         }
         wrong = [self._roles.settle(n, roles.get(n)) for n in self._roles.keys() | roles.keys()]
-        pages = self._ssm.get_paginator("get_parameters_by_path").paginate(
-            Path="/", Recursive=True
-        )
+        pages = self._ssm.get_paginator("get_parameters_by_path").paginate(Path="/", Recursive=True)
         values = {one["Name"]: one["Value"] for page in pages for one in page["Parameters"]}
         keys = self._parameters.keys() | values.keys()
         return present(*wrong, *(self._parameters.settle(key, values.get(key)) for key in keys))

@@ -43,7 +43,7 @@ def main() -> int:
 
     try:
         app(standalone_mode=True)
-    except (Unreachable, Failed, NotFound, BotoCoreError, ClientError) as trouble:
+    except (Unreachable, Failed, NotFound, BotoCoreError, ClientError, OSError) as trouble:
         print(f"skyfold: {trouble}", file=sys.stderr)
         return 1
     return 0
@@ -196,9 +196,12 @@ def coverage(
     """What is implemented, and what was asked for that is not."""
     screen = Screen(as_json=json)
     found = Cloud(endpoint).ask("GET", "/_skyfold/coverage")
-    screen.data(found if not service else found["services"].get(service, {}))
+    if service and service not in found["services"]:
+        known = ", ".join(found["services"])
+        raise Failed(f"There is no service {service!r} here; there are {known}.")
+    screen.data(found if not service else found["services"][service])
     if service:
-        operations = found["services"].get(service, {})
+        operations = found["services"][service]
         screen.table(
             ["operation", "here"], [(n, "yes" if y else "-") for n, y in operations.items()]
         )

@@ -31,6 +31,10 @@ class Cloud:
             or env("AWS_ENDPOINT_URL")
             or f"http://127.0.0.1:{env('SKYFOLD_PORT', '4566')}"
         ).rstrip("/")
+        if not self.endpoint.startswith(("http://", "https://")):
+            raise Unreachable(
+                f"{self.endpoint!r} is no address of a cloud: write http://HOST:PORT."
+            )
         self.region = region or env("AWS_REGION") or env("AWS_DEFAULT_REGION") or "us-east-1"
         self.key = env("AWS_ACCESS_KEY_ID") or "test"
         self.secret = env("AWS_SECRET_ACCESS_KEY") or "test"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -46,14 +47,15 @@ PLACES = (
 
 
 class NotFound(Exception):
-    """The template names a local path that is not there."""
+    """There is no template, or not what it names; the message says what is missing."""
 
 
 def load_template(path: Path) -> dict[str, Any]:
     """A template as plain data: YAML's short tags (``!Ref``) in their long form."""
-    text = path.read_text()
+    text = _existing(path).read_text()
     if text.lstrip().startswith("{"):
-        return json.loads(text)
+        with contextlib.suppress(ValueError):  # YAML's flow style begins so too
+            return json.loads(text)
     import yaml
 
     class Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -74,7 +76,10 @@ def load_template(path: Path) -> dict[str, Any]:
     Loader.add_multi_constructor("!", tagged)
     # Dates stay text, as CloudFormation reads them ("Version: 2012-10-17").
     Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda ld, nd: ld.construct_scalar(nd))
-    loaded = yaml.load(text, Loader)
+    try:
+        loaded = yaml.load(text, Loader)
+    except yaml.YAMLError as bad:
+        raise NotFound(f"{path} is no template: {bad}") from None
     if not isinstance(loaded, dict):
         raise NotFound(f"{path} is no template: it holds no mapping")
     return loaded
