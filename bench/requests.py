@@ -30,10 +30,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from works import WORKS, Endpoint
 
 from skyfold.base.settings import Settings
-from skyfold.kernel.call import Call
 from skyfold.kernel.http import HttpReply, HttpRequest
 from skyfold.kernel.routing import Router
-from skyfold.server.http import Protocol, serving
+from skyfold.server.http import Connection, serving
 from skyfold.server.node import Node, open_store
 
 TOGETHER = 16
@@ -66,15 +65,10 @@ class Line:
         return ("127.0.0.1", 50_000) if name in ("peername", "sockname") else None
 
 
-def connected(handle: Callable[[HttpRequest], Awaitable[HttpReply]], line: Line) -> Protocol:
+def connected(handle: Callable[[HttpRequest], Awaitable[HttpReply]], line: Line) -> Connection:
     async def ready() -> None: ...
 
-    server = serving(handle, Settings(), ready)
-    server.config.load()
-    server.lifespan = server.config.lifespan_class(server.config)
-    made = Protocol(
-        config=server.config, server_state=server.server_state, app_state=server.lifespan.state
-    )
+    made = Connection(serving(handle, Settings(), ready), asyncio.get_running_loop())
     made.connection_made(line)
     return made
 
@@ -212,7 +206,7 @@ async def served(folder: Path) -> AsyncIterator[tuple[Node, Endpoint]]:
     serve = asyncio.create_task(server.serve())
     await ready
     try:
-        yield node, Endpoint(server.servers[0].sockets[0].getsockname()[1])
+        yield node, Endpoint(server.port)
     finally:
         server.ask_to_stop()
         await serve
@@ -220,12 +214,17 @@ async def served(folder: Path) -> AsyncIterator[tuple[Node, Endpoint]]:
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    wanted = arguments.work.split(",") if arguments.work else [w for w in WORKS if w not in ("lambda_warm", "sns_fanout3")]
+    wanted = (
+        arguments.work.split(",")
+        if arguments.work
+        else [w for w in WORKS if w not in ("lambda_warm", "sns_fanout3")]
+    )
     print("| us of CPU | " + " | ".join(COLUMNS) + " |\n|---|" + "---:|" * len(COLUMNS))
     with tempfile.TemporaryDirectory(prefix="skyfold-bench-") as folder:
         async with served(Path(folder)) as (node, endpoint):
             for name in wanted:
                 asked = await asyncio.to_thread(WORKS[name], endpoint)
+                await asyncio.sleep(2)  # until the caches of access have settled
                 raw = [endpoint.signed(one) for one in asked]
                 found = await hops(node, raw, arguments.seconds, arguments.profile)
                 cells = [f"{found[column]:.1f}" for column in COLUMNS]

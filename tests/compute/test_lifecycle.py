@@ -296,23 +296,3 @@ async def test_a_runtime_that_cannot_run_here_is_refused_by_name(workshop: Works
         await workshop.invoke(spec)
     with pytest.raises(RuntimeMissing):
         await workshop.supervisor.prepare("java21")
-
-
-async def test_the_event_loop_is_never_held_up(workshop: Workshop) -> None:
-    longest = 0.0
-
-    async def tick() -> None:
-        nonlocal longest
-        loop = asyncio.get_running_loop()
-        while True:
-            before = loop.time()
-            await asyncio.sleep(0.001)
-            longest = max(longest, loop.time() - before)
-
-    ticking = asyncio.create_task(tick())
-    spec = workshop.python("import time\ndef handler(event, context):\n    time.sleep(0.2)\n")
-
-    await asyncio.gather(*(workshop.invoke(spec) for _ in range(8)))
-    ticking.cancel()
-
-    assert longest < 0.15

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 
 import pytest
 
-from skyfold.compute.api import RESPONSE_BYTES_MAX
+from skyfold.compute.api import RESPONSE_BYTES_MAX, Credentials
 from tests.compute.workshop import Workshop, error, value
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -150,7 +151,6 @@ async def test_code_that_cannot_be_loaded_is_an_init_error(
 
 
 async def test_an_init_that_fails_once_is_tried_again(workshop: Workshop) -> None:
-    # The first sandbox of a function that depends on something flaky; here, on the clock's parity.
     spec = workshop.python(
         "import os\n"
         "if int(os.environ['AWS_ACCESS_KEY_ID']) == 1:\n    raise OSError('not yet')\n"
@@ -158,14 +158,10 @@ async def test_an_init_that_fails_once_is_tried_again(workshop: Workshop) -> Non
     )
     asked = 0
 
-    async def credentials() -> object:
+    async def credentials() -> Credentials:
         nonlocal asked
         asked += 1
-        from skyfold.compute.api import Credentials
-
         return Credentials(str(asked), "secret", "token", 10**15)
-
-    import dataclasses
 
     outcome = await workshop.invoke(dataclasses.replace(spec, credentials=credentials))
 
@@ -191,8 +187,7 @@ async def test_a_timeout_ends_the_sandbox_in_the_words_of_aws(workshop: Workshop
         "errorMessage": "RequestId: r-3 Error: Task timed out after 0.30 seconds",
     }
     assert 300 <= outcome.duration_ms < 2_000
-    assert outcome.log.startswith(b"before\n")
-    assert b"r-3 Task timed out after 0.30 seconds\n" in outcome.log
+    assert outcome.log == b"before\n"
     assert after.init_ms is not None
     assert value(after) == 1
 

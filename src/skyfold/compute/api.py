@@ -85,7 +85,9 @@ class Outcome:
     """How long the new sandbox took to load the code; None where a warm one answered."""
     max_memory_mb: int = 0
     log: bytes = b""
-    """Everything the function printed, the output of its init included."""
+    """Everything the function printed, the output of its init included, and what is to be said of
+    its end (``RequestId: ... Error: Runtime exited ...``) and of an init that failed
+    (``INIT_REPORT``). START, END, REPORT and ``Task timed out`` are the caller's to write."""
     log_stream: str = ""
 
     @property

@@ -306,11 +306,15 @@ class Cell:
         self.log.close()
         os.close(self._pidfd)
         self._pidfd = -1
-        for listener in self.listeners:
-            listener.close()
         self._tell_end()
 
     def _tell_end(self) -> None:
         for ending in self.on_end:
-            ending()
+            try:
+                ending()
+            except Exception as error:  # the others must hear of it all the same
+                context = {"message": "at the end of a sandbox", "exception": error}
+                self._loop.call_exception_handler(context)
+        for listener in self.listeners:
+            listener.close()
         self._gone.set_result(None)

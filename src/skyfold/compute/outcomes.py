@@ -94,7 +94,7 @@ def of_invocation(
             f"({RESPONSE_BYTES_MAX} bytes).",
         )
     elif reply.kind == TIMEOUT:
-        kind, error, payload, said = _timed_out(request_id, spec.timeout_s)
+        kind, error, payload = _timed_out(request_id, spec.timeout_s)
     else:
         kind, error, payload, said = _ended(request_id, reply, cell)
     _finish(record, cell, said)
@@ -118,7 +118,7 @@ def of_init(
         _, payload = _split(reply.payload, cell)
         error = error_type(payload)
     elif reply.kind == TIMEOUT:
-        kind, error, payload, said = _timed_out(request_id, spec.timeout_s)
+        kind, error, payload = _timed_out(request_id, spec.timeout_s)
     else:
         kind, error, payload, said = _ended(request_id, reply, cell)
         kind = "init_error" if kind == "crash" else kind
@@ -156,10 +156,10 @@ def _moment() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def _timed_out(request_id: str, timeout_s: float) -> tuple[Kind, str, bytes, str]:
+def _timed_out(request_id: str, timeout_s: float) -> tuple[Kind, str, bytes]:
     text = f"Task timed out after {timeout_s:.2f} seconds"
     payload = _error("Sandbox.Timedout", f"RequestId: {request_id} Error: {text}")
-    return "timeout", "Sandbox.Timedout", payload, f"{_moment()} {request_id} {text}\n"
+    return "timeout", "Sandbox.Timedout", payload
 
 
 def _ended(request_id: str, reply: Reply, cell: Cell) -> tuple[Kind, str, bytes, str]:

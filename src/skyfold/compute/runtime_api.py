@@ -35,13 +35,25 @@ class RuntimeApi:
         self._initialised = False
         self._waiting: list[Connection] = []
         self._server: asyncio.Server | None = None
+        self._closed = False
 
     async def serve(self, listener: socket.socket) -> None:
+        if self._closed:  # the cell was quicker to end
+            return
         loop = asyncio.get_running_loop()
         listener.setblocking(False)
-        self._server = await loop.create_server(lambda: Connection(self), sock=listener)
+        # Known to ``close`` before the loop watches the listener: a listener that is closed behind
+        # the loop's back would stay in its books, and haunt whoever gets the number next.
+        self._server = await loop.create_server(
+            lambda: Connection(self), sock=listener, start_serving=False
+        )
+        if self._closed:
+            self._server.close()
+        else:
+            await self._server.start_serving()
 
     def close(self) -> None:
+        self._closed = True
         if self._server is not None:
             self._server.close()
         for connection in list(self._listeners):

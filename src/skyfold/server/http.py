@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._server, self._loop = server, loop
         self._parser = httptools.HttpRequestParser(self)
         self._transport: Any = None
-        self._client, self._scheme = "127.0.0.1", "http"
+        self._client = "127.0.0.1"
         self._url, self._head_bytes, self._in_head = b"", 0, False
         self._headers: list[tuple[bytes, bytes]] = []
         self._request: HttpRequest | None = None
@@ -145,10 +145,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        if peer := transport.get_extra_info("peername"):
-            self._client = peer[0] if isinstance(peer, tuple) else "127.0.0.1"
-        if transport.get_extra_info("sslcontext") is not None:
-            self._scheme = "https"
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self._client = peer[0]
         self._server.connections.add(self)
         self._heard_at = self._loop.time()
         self._timer = self._loop.call_later(IDLE_SECONDS_MAX, self._check_silence)
@@ -191,7 +190,7 @@ class Connection(asyncio.Protocol):
 
     def invite(self) -> None:
         """Ask for the body of a client that waits to be asked."""
-        if self._expects:
+        if self._expects and not self._transport.is_closing():
             self._expects = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -283,7 +282,6 @@ class Connection(asyncio.Protocol):
             query=query.decode("latin-1"),
             headers=headers,
             raw_headers=self._headers,
-            scheme=self._scheme,
             client=self._client,
             gone=self.gone,
         )
@@ -313,11 +311,10 @@ class Connection(asyncio.Protocol):
         if self._body is not None:
             self._body.end("whole")
         request, self._request = self._request, None
+        self._expects = False
         if request is not None:
-            pieces = self._pieces
-            if pieces:
+            if pieces := self._pieces:
                 request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            self._expects = False
             self._hand_on(request)
 
     def _refuse(self, status: int) -> None:
@@ -342,14 +339,19 @@ class Connection(asyncio.Protocol):
             self.pace()
 
     async def _answer(self, request: HttpRequest, keep_alive: bool) -> None:
+        stream = request.stream
         try:
             reply = await self._server.handle(request)
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             reply = HttpReply(status=500)
-        if request.stream is not None or self._expects:
-            keep_alive = self._leave_body(request) and keep_alive
-        keep_alive = keep_alive and not self._server.stopping and not self._ended
+        if isinstance(stream, IncomingBody):
+            stream.discard()
+            self.pace()
+            # A client that was not asked for the body it announced may send it, or may not.
+            keep_alive = keep_alive and not self._expects
+        if self._server.stopping or (self._ended and not self._queue):
+            keep_alive = False
         try:
             if isinstance(reply.body, bytes):
                 self._send(request, reply, reply.body, keep_alive)
@@ -361,18 +363,6 @@ class Connection(asyncio.Protocol):
         self._task = None
         self._after(keep_alive)
 
-    def _leave_body(self, request: HttpRequest) -> bool:
-        """What was not read is dropped; whether another request can follow.
-
-        It cannot where the client was never asked for the body that it announced.
-        """
-        if isinstance(request.stream, IncomingBody):
-            request.stream.discard()
-        elif self._body is not None:
-            self._body.discard()
-        self.pace()
-        return not self._expects
-
     def _after(self, keep_alive: bool) -> None:
         self._heard_at = self._loop.time()
         if not keep_alive:
@@ -383,9 +373,14 @@ class Connection(asyncio.Protocol):
             self.pace()
 
     def _send(self, request: HttpRequest, reply: HttpReply, body: bytes, keep_alive: bool) -> None:
-        length = None if reply.status in (204, 304) else len(body)
+        if self._transport.is_closing():
+            return
+        length: int | None = len(body)
+        bare = request.method == "HEAD" or reply.status in (204, 304)
+        if bare and (reply.status == 204 or announced(reply) is not None):
+            length = None
         head = self._server.head(reply.status, reply.headers, keep_alive, length)
-        if request.method == "HEAD" or not body:
+        if bare or not body:
             self._transport.write(head)
         elif len(body) <= ONE_WRITE_BYTES_MAX:
             self._transport.write(head + body)
@@ -395,13 +390,13 @@ class Connection(asyncio.Protocol):
     async def _send_stream(
         self, request: HttpRequest, reply: HttpReply, body: AsyncIterator[bytes], keep_alive: bool
     ) -> None:
-        """Send a body of unknown length in chunks, of an announced length as it is."""
-        said = next((v for n, v in reply.headers if n.lower() == "content-length"), None)
-        extra = [] if said is not None else [("Transfer-Encoding", "chunked")]
-        head = self._server.head(reply.status, [*reply.headers, *extra], keep_alive)
-        self._transport.write(head)
-        left = None if said is None else int(said)
+        """Send a body as it comes: in chunks, unless its length is announced."""
+        left = announced(reply)
+        coding = [("Transfer-Encoding", "chunked")] if left is None else []
+        head = self._server.head(reply.status, [*reply.headers, *coding], keep_alive)
         try:
+            if not self._transport.is_closing():
+                self._transport.write(head)
             if request.method == "HEAD":
                 return
             async for piece in body:
@@ -418,8 +413,8 @@ class Connection(asyncio.Protocol):
             if (close := getattr(body, "aclose", None)) is not None:
                 await close()
         if left:
-            raise ValueError(f"the body is {-left} bytes longer than it was said to be")
-        if left is None:
+            raise ValueError(f"the body is not as long as it was said to be: {left} bytes are left")
+        if left is None and not self._transport.is_closing():
             self._transport.write(b"0\r\n\r\n")
 
     # --- the end -------------------------------------------------------------------------------
@@ -435,6 +430,14 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()
         return self._task
+
+
+def announced(reply: HttpReply) -> int | None:
+    """The length that the reply's own headers announce."""
+    for name, value in reply.headers:
+        if name.lower() == "content-length":
+            return int(value)
+    return None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -479,6 +482,7 @@ class Server:
         """Where it listens; the one that was chosen where the settings say 0."""
         self._host, self._ready, self._patience_s = settings.host, ready, patience_s
         self._stop = asyncio.Event()
+        self._doors: set[asyncio.Future[None]] = set()
         self._hurry = asyncio.Event()
         self._date, self._dated_until = "", 0.0
 
@@ -518,14 +522,30 @@ class Server:
 
     def open_door(self, listener: socket.socket) -> Callable[[], None]:
         """Serve on one more listening socket (a sandbox's); call what is returned to close it."""
-        opening = asyncio.ensure_future(self._listen(sock=listener))
+        opened: list[asyncio.Server] = []
+        closed = False
+
+        async def open_() -> None:
+            if closed:
+                return
+            # Known to ``close`` before the loop watches it; see compute/runtime_api.py.
+            server = await self._listen(sock=listener, start_serving=False)
+            opened.append(server)
+            if closed:
+                server.close()
+            else:
+                await server.start_serving()
 
         def close() -> None:
-            opening.cancel()
-            if opening.done() and not opening.cancelled() and opening.exception() is None:
-                opening.result().close()
+            nonlocal closed
+            closed = True
+            for server in opened:
+                server.close()
             listener.close()
 
+        opening = asyncio.ensure_future(open_())
+        self._doors.add(opening)
+        opening.add_done_callback(self._doors.discard)
         return close
 
     def ask_to_stop(self) -> None:
@@ -541,13 +561,12 @@ class Server:
         keep_alive: bool,
         length: int | None = None,
     ) -> bytes:
-        """A reply's head; ``length`` is announced where the headers do not do it themselves."""
-        lines, said = [_status_line(status)], False
+        """A reply's head; a given ``length`` is announced in the place of what the headers say."""
+        lines = [_status_line(status)]
         for name, value in headers:
-            lines.append(f"{name}: {value}\r\n")
-            if len(name) == 14 and name.lower() == "content-length":
-                said = True
-        if length is not None and not said:
+            if length is None or len(name) != 14 or name.lower() != "content-length":
+                lines.append(f"{name}: {value}\r\n")
+        if length is not None:
             lines.append(f"content-length: {length}\r\n")
         if not keep_alive:
             lines.append("connection: close\r\n")

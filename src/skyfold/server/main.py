@@ -31,7 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         settings = settings_of(options)
     except ValueError as wrong:

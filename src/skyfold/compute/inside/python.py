@@ -11,7 +11,7 @@ import time
 import types
 from typing import Any
 
-from . import frames
+from . import bootstrap, frames
 from .init import RELEASE_FD, RUNTIME_FD
 from .lock import confine
 
@@ -37,8 +37,12 @@ def preload(execution_environment: str, more: str) -> None:
     native = types.ModuleType("runtime_client")
     native.initialize_client = lambda agent: None  # type: ignore[attr-defined]  # a stand-in
     sys.modules["runtime_client"] = native  # the native HTTP client, which is never called
-    importlib.import_module("awslambdaric.bootstrap")
-    importlib.import_module("awslambdaric.lambda_runtime_hooks_runner")
+    try:
+        importlib.import_module("awslambdaric.bootstrap")
+        importlib.import_module("awslambdaric.lambda_runtime_hooks_runner")
+    except Exception:  # a version of it that this interpreter is too old or too new for
+        for name in [name for name in sys.modules if name.partition(".")[0] == "awslambdaric"]:
+            del sys.modules[name]
     if more:
         _preload_boto()
     import site
@@ -90,14 +94,16 @@ def serve(order: dict[str, Any]) -> None:
     assignment = json.loads(payload)
     confine(assignment)
     _become(assignment)
-    bootstrap = sys.modules["awslambdaric.bootstrap"]
-    if os.environ.get("AWS_LAMBDA_LOG_FORMAT") or os.environ.get("AWS_LAMBDA_LOG_LEVEL"):
-        importlib.reload(bootstrap)  # it read both when it was imported
-    client = _client(stream, bool(assignment["data_bytes"]))
+    theirs: Any = sys.modules.get("awslambdaric.bootstrap")
+    read_early = ("AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL")
+    if theirs and any(map(os.environ.get, read_early)):
+        importlib.reload(theirs)  # it read both when it was imported
+    client = FrameClient(stream, limited=bool(assignment["data_bytes"]))
+    run = theirs.run if theirs else bootstrap.run
     for name in [name for name in sys.modules if name.partition(".")[0] == "inside"]:
         del sys.modules[name]  # the name belongs to the function
     try:
-        bootstrap.run(assignment["handler"], client)
+        run(assignment["handler"], client)
     except EOFError:
         os._exit(0)
 
@@ -120,67 +126,64 @@ def _become(assignment: dict[str, Any]) -> None:
     sys.path_importer_cache.clear()
 
 
-def _client(stream: frames.Stream, limited: bool) -> Any:
-    module = sys.modules["awslambdaric.lambda_runtime_client"]
+class FrameClient:
+    """What AWS's client is to its bootstrap, with our frames where it has HTTP."""
 
-    class FrameClient(module.BaseLambdaRuntimeClient):  # type: ignore[name-defined, misc]
-        """AWS's client with our frames where it has HTTP."""
+    def __init__(self, stream: frames.Stream, *, limited: bool) -> None:
+        self._stream, self._limited = stream, limited
+        self._ready = False
+        marshalling: Any = sys.modules.get("awslambdaric.lambda_runtime_marshaller")
+        if marshalling:
+            self.marshaller = marshalling.LambdaMarshaller()
 
-        def __init__(self) -> None:
-            super().__init__("")
-            self._ready = False
+    def wait_next_invocation(self) -> types.SimpleNamespace:
+        if not self._ready:
+            self._ready = True
+            self._stream.write(frames.READY, b"")
+        _, payload = self._stream.read()
+        header, _, event = payload.partition(b"\n")
+        request = json.loads(header)
+        return types.SimpleNamespace(
+            invoke_id=request["id"],
+            x_amzn_trace_id=request.get("trace"),
+            invoked_function_arn=request["arn"],
+            deadline_time_in_ms=request["deadline"],
+            client_context=request.get("client"),
+            cognito_identity=request.get("identity"),
+            tenant_id=request.get("tenant"),
+            content_type="application/json",
+            event_body=event,
+            invocation_id=None,
+        )
 
-        def wait_next_invocation(self) -> Any:
-            if not self._ready:
-                self._ready = True
-                stream.write(frames.READY, b"")
-            _, payload = stream.read()
-            header, _, event = payload.partition(b"\n")
-            request = json.loads(header)
-            return module.InvocationRequest(
-                invoke_id=request["id"],
-                x_amzn_trace_id=request.get("trace"),
-                invoked_function_arn=request["arn"],
-                deadline_time_in_ms=request["deadline"],
-                client_context=request.get("client"),
-                cognito_identity=request.get("identity"),
-                tenant_id=request.get("tenant"),
-                content_type="application/json",
-                event_body=event,
-                invocation_id=None,
-            )
+    def post_invocation_result(
+        self,
+        invoke_id: str,
+        result_data: Any,
+        content_type: str = "application/json",
+        invocation_id: Any = None,
+    ) -> None:
+        data = result_data if isinstance(result_data, bytes) else result_data.encode()
+        if len(data) > _RESPONSE_BYTES_MAX:
+            self._stream.write(frames.TOO_LARGE, b"%d\n%d" % (_peak_kib(), len(data)))
+        else:
+            head = b"%d %s\n" % (_peak_kib(), content_type.encode())
+            self._stream.write(frames.RESULT, head + data)
 
-        def post_invocation_result(
-            self,
-            invoke_id: str,
-            result_data: Any,
-            content_type: str = "application/json",
-            invocation_id: Any = None,
-        ) -> None:
-            data = result_data if isinstance(result_data, bytes) else result_data.encode()
-            if len(data) > _RESPONSE_BYTES_MAX:
-                stream.write(frames.TOO_LARGE, b"%d\n%d" % (_peak_kib(), len(data)))
-            else:
-                head = b"%d %s\n" % (_peak_kib(), content_type.encode())
-                stream.write(frames.RESULT, head + data)
+    def post_invocation_error(
+        self,
+        invoke_id: str,
+        error_response_data: str,
+        xray_fault: str,
+        invocation_id: Any = None,
+    ) -> None:
+        kind = frames.ERROR
+        if self._limited and json.loads(error_response_data).get("errorType") == "MemoryError":
+            kind = frames.OUT_OF_MEMORY
+        self._stream.write(kind, b"%d\n" % _peak_kib() + error_response_data.encode())
 
-        def post_invocation_error(
-            self,
-            invoke_id: str,
-            error_response_data: str,
-            xray_fault: str,
-            invocation_id: Any = None,
-        ) -> None:
-            if limited and json.loads(error_response_data).get("errorType") == "MemoryError":
-                stream.write(frames.OUT_OF_MEMORY, b"%d\n" % _peak_kib())
-            head = b"%d\n" % _peak_kib()
-            stream.write(frames.ERROR, head + error_response_data.encode())
-
-        def post_init_error(self, error: Any, error_type_override: Any = None) -> None:
-            head = b"%d\n" % _peak_kib()
-            stream.write(frames.INIT_ERROR, head + json.dumps(error).encode())
-
-    return FrameClient()
+    def post_init_error(self, error: Any, error_type_override: Any = None) -> None:
+        self._stream.write(frames.INIT_ERROR, b"%d\n" % _peak_kib() + json.dumps(error).encode())
 
 
 def _peak_kib() -> int:
