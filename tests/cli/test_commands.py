@@ -145,8 +145,6 @@ def test_exec_of_nothing_says_what_to_write(skyfold: Skyfold) -> None:
 def test_coverage_counts_operations_and_what_was_refused(
     skyfold: Skyfold, cloud: TestCloud
 ) -> None:
-    refused = skyfold("exec", "--", "curl", "-s", "--help")  # any program: nothing is asked
-    assert refused.returncode in (0, 127)
     kinesis = cloud.client("kinesis")
     with pytest.raises(kinesis.exceptions.ClientError):
         kinesis.list_streams()

@@ -65,19 +65,22 @@ class Factory:
         way = self._way(runtime)
         if spec is not None:
             await self._mounts(spec, interpreter)
-            way = await self._way_of(spec)
+            way = await self._way_of(spec, interpreter)
         await self._pool(runtime, interpreter, way).prepare(self._roots)
 
     async def make(self, spec: FunctionSpec, on_made: Callable[[Cell], None]) -> Cell:
         """A cell that has been assigned to ``spec``; its runtime answers READY in time."""
         _, interpreter = self._runtimes.find(spec.runtime)
         place, mounts = await self._mounts(spec, interpreter)
-        way = await self._way_of(spec)
+        way = await self._way_of(spec, interpreter)
         pool = self._pool(spec.runtime, interpreter, way)
-        if spec.credentials is None:
-            cell, credentials = await pool.take(self._roots), None
-        else:
-            cell, credentials = await asyncio.gather(pool.take(self._roots), spec.credentials())
+        taking = asyncio.ensure_future(pool.take(self._roots))
+        try:
+            credentials = await spec.credentials() if spec.credentials else None
+            cell = await asyncio.shield(taking)
+        except BaseException:
+            taking.add_done_callback(_end_unwanted)
+            raise
         cell.expires_ms = credentials.expires_ms if credentials else None
         on_made(cell)
         variables = environment.assemble(
@@ -132,11 +135,11 @@ class Factory:
         # A program cannot be confined to files that are not known yet.
         return LATER if family(runtime) == "node" and self._level < 2 else ""
 
-    async def _way_of(self, spec: FunctionSpec) -> str:
+    async def _way_of(self, spec: FunctionSpec, interpreter: Interpreter) -> str:
         if environment.needs_fresh_program(spec.environment):
             return LATER
         way = self._way(spec.runtime)
-        if way or family(spec.runtime) != "python":
+        if way or family(spec.runtime) != "python" or not packages.has_boto(interpreter):
             return way
         uses = self._boto.get(spec.code)
         if uses is None:
@@ -264,3 +267,9 @@ class Factory:
             str(self._folder / f"packages-{interpreter.text}"),
         ]
         return {"readable": readable, "writable": [temporary, "/dev/null", "/dev/zero"]}
+
+
+def _end_unwanted(taking: asyncio.Future[Cell]) -> None:
+    """A cell came, and whoever asked for it has given up."""
+    if not taking.cancelled() and taking.exception() is None:
+        taking.result().kill()

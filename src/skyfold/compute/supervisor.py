@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import secrets
 import shutil
 import tempfile
@@ -104,6 +105,8 @@ class Supervisor:
             self._folder = Path(tempfile.mkdtemp(prefix="skyfold-compute-"))
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o755)
+        _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # a sandbox takes up to seven
         isolation, runtimes = await asyncio.gather(
             levels.find(self._folder, self._wanted, self._level_most),
             asyncio.to_thread(lambda: self._runtimes or discover()),

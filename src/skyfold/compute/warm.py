@@ -35,8 +35,9 @@ class Warm:
         while cells:
             cell = cells[-1]
             self.remove(cell)
-            if cell.alive:
+            if cell.still_there():
                 return cell
+            cell.kill()
         return None
 
     def remove(self, cell: Cell) -> None:

@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     import uvloop
 
+    # The thread that syncs the log must not wait for the default of 5 ms to say that it has.
+    sys.setswitchinterval(0.0002)
+
     from skyfold.store.api import StoreInUse, StoreUnavailable
 
     try:
