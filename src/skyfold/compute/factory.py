@@ -55,7 +55,9 @@ class Factory:
         self._uids: set[int] = set()
         self._uid_base = 200_000 + secrets.randbelow(20_000) * _UIDS_PER_PLATFORM
         self._made = 0
-        self._boto: dict[Path, bool] = {}
+        self._boto: dict[str, bool] = {}
+        self._resolved: dict[str, tuple[Path, Path | None]] = {}
+        """By the key of a function: what was found out about its files."""
         self._chores: set[asyncio.Future[Any]] = set()
         self.living: set[Cell] = set()
 
@@ -105,6 +107,11 @@ class Factory:
         self._open_gateway(cell, spec)
         return cell
 
+    def forget(self, key: str) -> None:
+        """A function's key is out of use."""
+        self._boto.pop(key, None)
+        self._resolved.pop(key, None)
+
     def sweep(self) -> None:
         """Let go what nobody has used for a while."""
         for pool in self._pools.values():
@@ -141,10 +148,10 @@ class Factory:
         way = self._way(spec.runtime)
         if way or family(spec.runtime) != "python" or not packages.has_boto(interpreter):
             return way
-        uses = self._boto.get(spec.code)
+        uses = self._boto.get(spec.key)
         if uses is None:
             uses = await asyncio.to_thread(packages.uses_our_boto, spec.code, spec.layers)
-            self._boto[spec.code] = uses
+            self._boto[spec.key] = uses
         return BOTO if uses else ""
 
     def _pool(self, runtime: str, interpreter: Interpreter, way: str) -> Pool:
@@ -225,7 +232,10 @@ class Factory:
         self, spec: FunctionSpec, interpreter: Interpreter
     ) -> tuple[Place, dict[str, Any]]:
         """Where the function finds its files, and what process 1 has to do for that."""
-        code, opt = await asyncio.to_thread(self._resolve, spec)
+        found = self._resolved.get(spec.key)
+        if found is None:
+            found = self._resolved[spec.key] = await asyncio.to_thread(self._resolve, spec)
+        code, opt = found
         mounts: dict[str, Any] = {
             "code": self._stored(code),
             "opt": self._stored(opt) if opt else "",

@@ -167,6 +167,7 @@ class Supervisor:
 
     async def drop(self, key: str) -> None:
         self._warm.end_key(key)
+        self._made.forget(key)
         if any(cell.spec is not None and cell.spec.key == key for cell in self._busy):
             self._dropped.add(key)
 

@@ -24,9 +24,12 @@ class NotYet:
     retry_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)  # not frozen: that would triple what one costs
 class Call:
-    """A request's surroundings. Everything an operation may know of the world is here."""
+    """A request's surroundings. Everything an operation may know of the world is here.
+
+    Never changed once it is made: ``acting_as`` makes another.
+    """
 
     platform: Platform
     principal: Principal

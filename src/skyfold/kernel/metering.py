@@ -51,7 +51,11 @@ class Meters:
     def __init__(self, node: str) -> None:
         self._node = node
         self._sums: dict[_Counter, float] = {}
+        self._keys: dict[_Counter, bytes] = {}
+        """The packed key of each row."""
         self._changed: set[_Counter] = set()
+        self._newest = 0
+        """The hour that was counted last."""
 
     def count(self, call: Call, usage_type: str, quantity: float, resource: str) -> None:
         hour = call.now // HOUR_MS
@@ -63,8 +67,7 @@ class Meters:
     def take_changed(self) -> Iterable[Pair]:
         """The rows of the counters that rose since the last time."""
         changed, self._changed = self._changed, set()
-        newest = max((counter[1] for counter in changed), default=0)
-        pairs = []
+        pairs, newest = [], self._newest
         for counter in changed:
             account, hour, region, service, usage_type, operation, resource = counter
             row = Usage(
@@ -78,11 +81,19 @@ class Meters:
                 node=self._node,
                 quantity=self._sums[counter],
             )
-            pairs.append((USAGE.key_of(row), msgspec.msgpack.encode(row)))
-        for old in [c for c in self._sums if c[1] < newest]:
-            if old not in self._changed:
-                del self._sums[old]
+            key = self._keys.get(counter)
+            if key is None:
+                key = self._keys[counter] = USAGE.key_of(row)
+                newest = max(newest, hour)
+            pairs.append((key, _encode(row)))
+        if newest > self._newest:  # once an hour: there may be many counters
+            self._newest = newest
+            for old in [c for c in self._sums if c[1] < newest and c not in self._changed]:
+                del self._sums[old], self._keys[old]
         return pairs
+
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 async def usage_between(tx: ReadTx, account: str, first_hour: int, end_hour: int) -> list[Usage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
@@ -47,8 +48,11 @@ class Metrics:
     def __init__(self, node: str, now: Callable[[], int]) -> None:
         self._node, self._now = node, now
         self._seen: dict[_Series, list[float]] = {}
-        self._units: dict[_Series, str] = {}
+        """Count, sum, minimum and maximum."""
+        self._known: dict[_Series, tuple[bytes, str]] = {}
+        """The packed key of each row, and its unit."""
         self._changed: set[_Series] = set()
+        self._oldest = 0
 
     def record(
         self,
@@ -60,17 +64,19 @@ class Metrics:
         unit: str,
         dimensions: Mapping[str, str],
     ) -> None:
-        packed = "\0".join(f"{k}={v}" for k, v in sorted(dimensions.items()))
+        packed = _packed(*dimensions.items())
         series = (account, region, namespace, name, packed, self._now() // MINUTE_MS)
         seen = self._seen.get(series)
         if seen is None:
             self._seen[series] = [1, value, value, value]
-            self._units[series] = unit
+            self._known[series] = METRICS.prefix(*series, self._node), unit
         else:
             seen[0] += 1
             seen[1] += value
-            seen[2] = min(seen[2], value)
-            seen[3] = max(seen[3], value)
+            if value < seen[2]:
+                seen[2] = value
+            elif value > seen[3]:
+                seen[3] = value
         self._changed.add(series)
 
     def take_changed(self) -> Iterable[Pair]:
@@ -80,6 +86,7 @@ class Metrics:
         for series in changed:
             account, region, namespace, name, dimensions, minute = series
             count, total, low, high = self._seen[series]
+            key, unit = self._known[series]
             row = MetricMinute(
                 account=account,
                 region=region,
@@ -88,14 +95,28 @@ class Metrics:
                 dimensions=dimensions,
                 minute=minute,
                 node=self._node,
-                unit=self._units[series],
+                unit=unit,
                 count=count,
                 sum=total,
                 minimum=low,
                 maximum=high,
             )
-            pairs.append((METRICS.key_of(row), msgspec.msgpack.encode(row)))
-        oldest = self._now() // MINUTE_MS - KEPT_MINUTES
-        for old in [s for s in self._seen if s[5] < oldest]:
-            del self._seen[old], self._units[old]
+            pairs.append((key, _encode(row)))
+        self._forget_before(self._now() // MINUTE_MS - KEPT_MINUTES)
         return pairs
+
+    def _forget_before(self, oldest: int) -> None:
+        """Once a minute: there may be many series, and a flush comes after every few requests."""
+        if oldest == self._oldest:
+            return
+        self._oldest = oldest
+        for old in [s for s in self._seen if s[5] < oldest]:
+            del self._seen[old], self._known[old]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@functools.lru_cache(maxsize=4096)
+def _packed(*dimensions: tuple[str, str]) -> str:
+    return "\0".join(f"{name}={value}" for name, value in sorted(dimensions))

@@ -7,6 +7,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -41,11 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The thread that syncs the log must not wait for the default of 5 ms to say that it has.
     sys.setswitchinterval(0.0002)
 
+    from skyfold.compute.api import ComputeError
     from skyfold.store.api import StoreInUse, StoreUnavailable
 
     try:
         return uvloop.run(_serve(settings, started))
-    except (StoreInUse, StoreUnavailable, OSError) as trouble:
+    except (ComputeError, StoreInUse, StoreUnavailable, OSError) as trouble:
         print(f"skyfold up: {trouble}", file=sys.stderr)
         return 1
 
@@ -82,6 +84,12 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """Raises ValueError, with the remedy, for what does not go together."""
     if not (options.account.isdecimal() and len(options.account) == 12):
         raise ValueError(f"--account takes twelve digits, not {options.account!r}")
+    if not 0 <= options.port <= 65535:
+        raise ValueError(f"--port takes a number from 0 to 65535, not {options.port}")
+    if not re.fullmatch(r"|none|require:[0-3]", options.isolation):
+        raise ValueError(
+            f"--isolation takes none or require:N with N from 0 to 3, not {options.isolation!r}"
+        )
     if options.ephemeral and options.data:
         raise ValueError("--ephemeral keeps nothing, so it takes no --data")
     engine = "memory" if options.ephemeral else "postgres" if options.postgres else "rocks"
@@ -132,6 +140,8 @@ async def _serve(settings: Settings, started: float) -> int:
         loop.add_signal_handler(stop, server.ask_to_stop)
     try:
         await node.start()
+        if settings.isolation.startswith("require:"):
+            await node.platform.sandboxes()  # raises where they cannot be had: no start then
         await server.serve()
     finally:
         await node.stop()

@@ -16,6 +16,8 @@ from skyfold.base.ids import Ids
 from skyfold.base.settings import Settings
 from skyfold.compute.api import Compute, FunctionSpec
 from skyfold.kernel.access.access import Access
+from skyfold.kernel.access.credentials import put_key
+from skyfold.kernel.access.tables import KEYS, KEYS_OF
 from skyfold.kernel.catalog import Catalog
 from skyfold.kernel.gateway import Gateway
 from skyfold.kernel.platform import Platform
@@ -129,7 +131,7 @@ class Node:
     async def reset(self) -> None:
         """Forget everything: every account, resource, object and running function."""
         await self._stop_loops()
-        await self.platform.store.write(_forget_everything)
+        await self.platform.store.write(_forget_everything, self.settings.account)
         await self._collect_all()
         await self.start()
 
@@ -164,8 +166,14 @@ class Node:
         await self.platform.store.close()
 
 
-async def _forget_everything(tx: Tx) -> None:
+async def _forget_everything(tx: Tx, account: str) -> None:
+    """All but the root keys of the platform's account: whoever asked must be able to go on."""
+    found = await KEYS_OF.scan(tx, account, limit=100)
+    rows = [await KEYS.get(tx, parts[-1]) for parts in found]
     tx.delete_range(b"", b"\xff" * 8)
+    for row in rows:
+        if row is not None:
+            put_key(tx, row)
 
 
 async def _kept_alive(name: str, loop: Awaitable[None]) -> None:

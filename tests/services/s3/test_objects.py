@@ -122,7 +122,7 @@ async def test_names_and_metadata_have_limits(world: World) -> None:
 @pytest.mark.parametrize(
     "asked",
     [
-        {"ServerSideEncryption": "aws:kms"},
+        {"ServerSideEncryption": "aws:kms:dsse"},
         {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k"},
         {"StorageClass": "GLACIER"},
         {"WriteOffsetBytes": 3},

@@ -8,6 +8,7 @@ import pytest
 
 from skyfold.base.errors import NotImplementedHere
 from skyfold.services.s3 import errors
+from skyfold.services.s3.operations.encryption import KeyNotFound
 from tests.services.s3.conftest import BUCKET
 from tests.support.world import World
 
@@ -201,7 +202,8 @@ async def test_buckets_encrypt_by_aes256_whatever_happens(world: World) -> None:
         ({"Rules": []}, errors.MalformedXML),
         ({"Rules": encryption("AES256")["Rules"] * 2}, errors.MalformedXML),
         (encryption("AES256", KMSMasterKeyID="k"), errors.InvalidArgument),
-        (encryption("aws:kms"), NotImplementedHere),
+        (encryption("aws:kms:dsse"), NotImplementedHere),
+        (encryption("aws:kms", KMSMasterKeyID="mine"), KeyNotFound),
     ],
 )
 async def test_encryption_that_cannot_be_is_refused(
@@ -211,3 +213,31 @@ async def test_encryption_that_cannot_be_is_refused(
         await world.s3(
             "PutBucketEncryption", Bucket=BUCKET, ServerSideEncryptionConfiguration=wanted
         )
+
+
+async def test_a_bucket_encrypts_with_the_key_that_aws_manages(world: World) -> None:
+    wanted = encryption("aws:kms")
+    await world.s3("PutBucketEncryption", Bucket=BUCKET, ServerSideEncryptionConfiguration=wanted)
+
+    put = await world.s3("PutObject", Bucket=BUCKET, Key="k", Body=b"x")
+    got = await world.s3("GetObject", Bucket=BUCKET, Key="k")
+    own = await world.s3(
+        "PutObject", Bucket=BUCKET, Key="k", Body=b"x", ServerSideEncryption="AES256"
+    )
+
+    assert put["ServerSideEncryption"] == got["ServerSideEncryption"] == "aws:kms"
+    assert put["SSEKMSKeyId"] == got["SSEKMSKeyId"]
+    assert ":key/" in put["SSEKMSKeyId"]
+    assert own["ServerSideEncryption"] == "AES256"
+    assert "SSEKMSKeyId" not in await world.s3("HeadObject", Bucket=BUCKET, Key="k")
+    found = await world.s3("GetBucketEncryption", Bucket=BUCKET)
+    (rule,) = found["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms"}
+
+
+async def test_a_copy_is_encrypted_as_its_own_bucket_says(world: World) -> None:
+    await world.s3("PutObject", Bucket=BUCKET, Key="k", Body=b"x", ServerSideEncryption="aws:kms")
+    copy = await world.s3("CopyObject", Bucket=BUCKET, Key="copy", CopySource=f"{BUCKET}/k")
+    assert copy["ServerSideEncryption"] == "AES256"
+    head = await world.s3("HeadObject", Bucket=BUCKET, Key="copy")
+    assert head["ServerSideEncryption"] == "AES256"

@@ -54,10 +54,20 @@ class Bucket(Row, frozen=True):
     has_lifecycle: bool = False
     location: str = ""
     """The LocationConstraint as it was given; empty in us-east-1."""
+    kms_key: str = ""
+    """The ARN of the key for new objects where the default encryption is aws:kms."""
 
     @property
     def arn(self) -> str:
         return f"arn:aws:s3:::{self.name}"
+
+
+class ManagedKey(Row, frozen=True):
+    """The key that AWS manages for S3 in an account and region: alias/aws/s3."""
+
+    account: str
+    region: str
+    id: str
 
 
 class Setting(Row, frozen=True):
@@ -162,6 +172,7 @@ class UploadedPart(Row, frozen=True):
     """Kept where the upload names no algorithm: the finished object gets one over all parts."""
 
 
+MANAGED_KEYS = Table("s3.managed_keys", ManagedKey, key=("account", "region"))
 BUCKETS = Table("s3.buckets", Bucket, key=("name",))
 BUCKET_NAMES = Index("s3.bucket_names", "account", "name")
 SETTINGS = Table("s3.settings", Setting, key=("bucket", "name"))

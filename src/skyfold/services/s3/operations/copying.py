@@ -18,7 +18,15 @@ from skyfold.services.s3.engine import checksums, conditions, ranges, tagging
 from skyfold.services.s3.engine.names import check_key
 from skyfold.services.s3.errors import InvalidArgument, InvalidRequest, MethodNotAllowed
 from skyfold.services.s3.limits import PUT_BYTES_MAX
-from skyfold.services.s3.operations import bodies, events, expiry, multipart, objects, versions
+from skyfold.services.s3.operations import (
+    bodies,
+    encryption,
+    events,
+    expiry,
+    multipart,
+    objects,
+    versions,
+)
 from skyfold.services.s3.operations.bodies import Received
 from skyfold.services.s3.operations.entry import (
     Request,
@@ -144,6 +152,7 @@ async def _copy(tx: Tx, call: Call, request: Request, digested: Digested | None)
     if body is None:
         return source
     rank, version_id = versions.next_place(there, bucket, current)
+    encrypted = await encryption.of_write(tx, there, bucket, request)
     new = Version(
         bucket=bucket.name,
         key=key,
@@ -157,7 +166,7 @@ async def _copy(tx: Tx, call: Call, request: Request, digested: Digested | None)
         checksum_algorithm=body.algorithm,
         checksum=body.checksum,
         checksum_type="FULL_OBJECT",
-        headers=_headers(request, row),
+        headers={**encryption.without(_headers(request, row)), **encryption.kept(encrypted)},
         metadata=objects.kept_metadata(request) if _replaces(request) else row.metadata,
         tags=tags,
     )
@@ -264,10 +273,10 @@ async def _copied(tx: Tx, bucket: Bucket, source: Source, new: Version) -> Any:
     }
     return reply(
         CopyObjectResult=result,
-        ServerSideEncryption="AES256",
         CopySourceVersionId=versions.shown(source.bucket, source.row),
         VersionId=versions.shown(bucket, new),
         Expiration=await expiry.header(tx, bucket, new),
+        **encryption.of_object(new.headers),
     )
 
 
@@ -299,8 +308,8 @@ async def _copy_part(tx: Tx, call: Call, request: Request, digested: Digested | 
         result[f"Checksum{body.algorithm}"] = body.checksum
     return reply(
         CopyPartResult=result,
-        ServerSideEncryption="AES256",
         CopySourceVersionId=versions.shown(source.bucket, source.row),
+        **encryption.of_object(upload.headers),
     )
 
 

@@ -128,7 +128,7 @@ def check_write_parameters(bucket: Bucket, request: Request) -> None:
     encryption = request.get("ServerSideEncryption")
     if encryption is not None:
         check_encryption(encryption)
-    if not _KMS.isdisjoint(request):
+    if encryption != "aws:kms" and not _KMS.isdisjoint(request):
         raise InvalidArgument(
             "Server Side Encryption with AWS KMS managed key requires HTTP header"
             " x-amz-server-side-encryption : aws:kms",
@@ -153,11 +153,12 @@ def refuse_customer_keys(request: Request) -> None:
 
 
 def check_encryption(algorithm: str) -> None:
-    if algorithm.startswith("aws:"):
+    if algorithm.startswith("aws:") and algorithm != "aws:kms":
         raise NotImplementedHere(
-            f"Server-side encryption by {algorithm} is not implemented by Skyfold; AES256 is."
+            f"Server-side encryption by {algorithm} is not implemented by Skyfold; AES256 "
+            "and aws:kms are."
         )
-    if algorithm != "AES256":
+    if algorithm not in ("AES256", "aws:kms"):
         raise InvalidArgument(
             "The encryption method specified is not supported",
             ArgumentName="x-amz-server-side-encryption",

@@ -17,7 +17,7 @@ from skyfold.services.s3.errors import (
     NoSuchUpload,
 )
 from skyfold.services.s3.limits import PAGE_KEYS_MAX, PART_NUMBER_MAX
-from skyfold.services.s3.operations import bodies, events, expiry, versions
+from skyfold.services.s3.operations import bodies, encryption, events, expiry, versions
 from skyfold.services.s3.operations.bodies import Received
 from skyfold.services.s3.operations.entry import (
     Request,
@@ -56,6 +56,7 @@ async def create_multipart_upload(tx: Tx, call: Call, request: Request) -> Any:
         checksums.supported(algorithm)
     asked_type = request.get("ChecksumType")
     kind = checksums.type_of_upload(algorithm, asked_type) if algorithm or asked_type else ""
+    encrypted = await encryption.of_write(tx, call, bucket, request)
     upload = Upload(
         bucket=bucket.name,
         key=key,
@@ -66,7 +67,7 @@ async def create_multipart_upload(tx: Tx, call: Call, request: Request) -> Any:
         storage_class=request.get("StorageClass", "STANDARD"),
         checksum_algorithm=algorithm,
         checksum_type=kind,
-        headers=kept_headers(request),
+        headers={**kept_headers(request), **encryption.kept(encrypted)},
         metadata=kept_metadata(request),
         tags=tags,
     )
@@ -76,9 +77,9 @@ async def create_multipart_upload(tx: Tx, call: Call, request: Request) -> Any:
         Bucket=bucket.name,
         Key=key,
         UploadId=upload.upload_id,
-        ServerSideEncryption="AES256",
         ChecksumAlgorithm=algorithm or None,
         ChecksumType=kind or None,
+        **encrypted,
     )
 
 
@@ -131,7 +132,7 @@ async def _put_part(tx: Tx, call: Call, request: Request, body: Received) -> Any
     bucket, call, upload = await enter_part(tx, call, request)
     await keep_part(tx, call, upload, request["PartNumber"], body)
     call.meter("Requests-Tier1", resource=bucket.name)
-    answer = {"ETag": f'"{body.etag}"', "ServerSideEncryption": "AES256"}
+    answer = {"ETag": f'"{body.etag}"', **encryption.of_object(upload.headers)}
     if body.algorithm:
         answer[f"Checksum{body.algorithm}"] = body.checksum
     return answer
@@ -254,10 +255,10 @@ def _completed(call: Call, bucket: Bucket, row: Version) -> dict[str, Any]:
         Bucket=bucket.name,
         Key=row.key,
         ETag=f'"{row.etag}"',
-        ServerSideEncryption="AES256",
         VersionId=versions.shown_of_write(row),
         ChecksumType=row.checksum_type,
         **{f"Checksum{row.checksum_algorithm}": row.checksum},
+        **encryption.of_object(row.headers),
     )
 
 

@@ -17,7 +17,7 @@ from skyfold.services.s3.errors import (
     MetadataTooLarge,
 )
 from skyfold.services.s3.limits import METADATA_BYTES_MAX, PAGE_KEYS_MAX
-from skyfold.services.s3.operations import bodies, events, expiry, versions
+from skyfold.services.s3.operations import bodies, encryption, events, expiry, versions
 from skyfold.services.s3.operations.bodies import Received
 from skyfold.services.s3.operations.entry import (
     Request,
@@ -103,6 +103,7 @@ async def _put(tx: Tx, call: Call, request: Request, body: Received, event: str)
     old = await OBJECTS.get(tx, bucket.name, key)
     conditions.check_write(request, key, old)
     rank, version_id = versions.next_place(call, bucket, old)
+    encrypted = await encryption.of_write(tx, call, bucket, request)
     row = Version(
         bucket=bucket.name,
         key=key,
@@ -116,7 +117,7 @@ async def _put(tx: Tx, call: Call, request: Request, body: Received, event: str)
         checksum_algorithm=body.algorithm,
         checksum=body.checksum,
         checksum_type="FULL_OBJECT",
-        headers=kept_headers(request),
+        headers={**kept_headers(request), **encryption.kept(encrypted)},
         metadata=kept_metadata(request),
         tags=tagging.from_header(request["Tagging"]) if "Tagging" in request else (),
     )
@@ -130,7 +131,7 @@ async def _put(tx: Tx, call: Call, request: Request, body: Received, event: str)
         "ETag": f'"{row.etag}"',
         f"Checksum{row.checksum_algorithm}": row.checksum,
         "ChecksumType": row.checksum_type,
-        "ServerSideEncryption": "AES256",
+        **encrypted,
     }
     if version_id != NULL:
         answer["VersionId"] = version_id

@@ -14,6 +14,7 @@ from skyfold.services.s3.errors import (
     ObjectLockConfigurationNotFoundError,
     ReplicationConfigurationNotFoundError,
 )
+from skyfold.services.s3.operations import encryption
 from skyfold.services.s3.operations.entry import Request, check_encryption, enter
 from skyfold.services.s3.operations.versions import replace
 from skyfold.services.s3.tables import BUCKETS, SETTINGS, Setting, setting
@@ -55,6 +56,12 @@ async def put_bucket_encryption(tx: Tx, call: Call, request: Request) -> Any:
     check_encryption(default["SSEAlgorithm"])
     if "BlockedEncryptionTypes" in rules[0]:
         raise NotImplementedHere("BlockedEncryptionTypes is not implemented by Skyfold.")
+    kms_key = ""
+    if default["SSEAlgorithm"] == "aws:kms":
+        asked = default.get("KMSMasterKeyID", "")
+        kms_key = await encryption.chosen_key(tx, call, bucket, asked)
+    if kms_key != bucket.kms_key:
+        BUCKETS.put(tx, replace(bucket, kms_key=kms_key))
     bucket_key = bool(rules[0].get("BucketKeyEnabled", False))
     SETTINGS.put(tx, Setting(bucket=bucket.name, name=BUCKET_KEY, value=bucket_key))
     call.meter("Requests-Tier1", resource=bucket.name)
@@ -63,8 +70,9 @@ async def put_bucket_encryption(tx: Tx, call: Call, request: Request) -> Any:
 
 async def get_bucket_encryption(tx: ReadTx, call: Call, request: Request) -> Any:
     bucket, call = await enter(tx, call, request, "s3:GetEncryptionConfiguration")
+    algorithm = "aws:kms" if bucket.kms_key else "AES256"
     rule = {
-        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm},
         "BucketKeyEnabled": bool(await setting(tx, bucket.name, BUCKET_KEY)),
     }
     call.meter("Requests-Tier2", resource=bucket.name)
@@ -75,6 +83,8 @@ async def delete_bucket_encryption(tx: Tx, call: Call, request: Request) -> Any:
     """Back to the default, which is AES256 too: objects are encrypted, always."""
     bucket, call = await enter(tx, call, request, "s3:PutEncryptionConfiguration")
     SETTINGS.delete(tx, bucket.name, BUCKET_KEY)
+    if bucket.kms_key:
+        BUCKETS.put(tx, replace(bucket, kms_key=""))
     return {}
 
 

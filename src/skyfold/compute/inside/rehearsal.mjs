@@ -1,0 +1,2 @@
+// As rehearsal.cjs, for ES modules.
+export const handler = async (event) => event;
