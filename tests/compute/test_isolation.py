@@ -33,7 +33,7 @@ REPOSITORY = Path(__file__).parents[2]
 async def lesser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workshop]:
     """A machine without namespaces, as in a container."""
     folder = tmp_path_factory.mktemp("lesser")
-    for parent in (folder, *folder.parents[:2]):
+    for parent in (folder, *folder.parents[:3]):
         parent.chmod(0o755)  # without mounts, any user must be able to walk to the code
     runtimes = await asyncio.to_thread(discover)
     if os.geteuid() == 0 and HAS_SYSTEM_PYTHON:

@@ -113,36 +113,6 @@ async def test_credentials_are_asked_for_each_sandbox_and_renewed_before_they_en
     assert asked == 2
 
 
-async def test_credentials_that_cannot_be_had_leave_no_sandbox_behind(tmp_path: Path) -> None:
-    async def credentials() -> Credentials:
-        raise PermissionError("the role cannot be assumed")
-
-    supervisor = Supervisor(roots=(tmp_path,))
-    await supervisor.start()
-    try:
-        workshop = Workshop(tmp_path, supervisor)
-        spec = workshop.python(COUNT, credentials=credentials)
-        await workshop.invoke(dataclasses.replace(spec, key="other", credentials=None))
-        parked = await settled()
-
-        for _ in range(3):
-            with pytest.raises(PermissionError):
-                await workshop.invoke(spec)
-
-        assert await until(lambda: len(family_of(os.getpid())) == parked)
-    finally:
-        await supervisor.stop()
-
-
-async def settled() -> int:
-    """How many processes there are once no more are made."""
-    count = 0
-    while count != (now := len(family_of(os.getpid()))):
-        count = now
-        await asyncio.sleep(0.2)
-    return count
-
-
 async def test_idle_sandboxes_end_after_their_time(tmp_path: Path) -> None:
     supervisor = Supervisor(roots=(tmp_path,), idle_s=0.2)
     await supervisor.start()

@@ -111,17 +111,6 @@ class Cell:
         """Whether it was killed for want of memory."""
         return self.over_memory or (self.group is not None and self.group.was_killed())
 
-    def still_there(self) -> bool:
-        """Whether its runtime has not ended meanwhile, even if nobody has told us yet."""
-        if not self.alive:
-            return False
-        try:
-            return self._stream.recv(1, socket.MSG_PEEK) != b""
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-
     def note_peak(self) -> None:
         """For runtimes that do not say themselves how much memory they had."""
         if self.group is None or not self.group.limits_memory:

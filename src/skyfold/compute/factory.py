@@ -55,9 +55,7 @@ class Factory:
         self._uids: set[int] = set()
         self._uid_base = 200_000 + secrets.randbelow(20_000) * _UIDS_PER_PLATFORM
         self._made = 0
-        self._boto: dict[str, bool] = {}
-        self._resolved: dict[str, tuple[Path, Path | None]] = {}
-        """By the key of a function: what was found out about its files."""
+        self._boto: dict[Path, bool] = {}
         self._chores: set[asyncio.Future[Any]] = set()
         self.living: set[Cell] = set()
 
@@ -67,22 +65,19 @@ class Factory:
         way = self._way(runtime)
         if spec is not None:
             await self._mounts(spec, interpreter)
-            way = await self._way_of(spec, interpreter)
+            way = await self._way_of(spec)
         await self._pool(runtime, interpreter, way).prepare(self._roots)
 
     async def make(self, spec: FunctionSpec, on_made: Callable[[Cell], None]) -> Cell:
         """A cell that has been assigned to ``spec``; its runtime answers READY in time."""
         _, interpreter = self._runtimes.find(spec.runtime)
         place, mounts = await self._mounts(spec, interpreter)
-        way = await self._way_of(spec, interpreter)
+        way = await self._way_of(spec)
         pool = self._pool(spec.runtime, interpreter, way)
-        taking = asyncio.ensure_future(pool.take(self._roots))
-        try:
-            credentials = await spec.credentials() if spec.credentials else None
-            cell = await asyncio.shield(taking)
-        except BaseException:
-            taking.add_done_callback(_end_unwanted)
-            raise
+        if spec.credentials is None:
+            cell, credentials = await pool.take(self._roots), None
+        else:
+            cell, credentials = await asyncio.gather(pool.take(self._roots), spec.credentials())
         cell.expires_ms = credentials.expires_ms if credentials else None
         on_made(cell)
         variables = environment.assemble(
@@ -106,11 +101,6 @@ class Factory:
         cell.assign(spec, mounts, runtime)
         self._open_gateway(cell, spec)
         return cell
-
-    def forget(self, key: str) -> None:
-        """A function's key is out of use."""
-        self._boto.pop(key, None)
-        self._resolved.pop(key, None)
 
     def sweep(self) -> None:
         """Let go what nobody has used for a while."""
@@ -142,16 +132,16 @@ class Factory:
         # A program cannot be confined to files that are not known yet.
         return LATER if family(runtime) == "node" and self._level < 2 else ""
 
-    async def _way_of(self, spec: FunctionSpec, interpreter: Interpreter) -> str:
+    async def _way_of(self, spec: FunctionSpec) -> str:
         if environment.needs_fresh_program(spec.environment):
             return LATER
         way = self._way(spec.runtime)
-        if way or family(spec.runtime) != "python" or not packages.has_boto(interpreter):
+        if way or family(spec.runtime) != "python":
             return way
-        uses = self._boto.get(spec.key)
+        uses = self._boto.get(spec.code)
         if uses is None:
             uses = await asyncio.to_thread(packages.uses_our_boto, spec.code, spec.layers)
-            self._boto[spec.key] = uses
+            self._boto[spec.code] = uses
         return BOTO if uses else ""
 
     def _pool(self, runtime: str, interpreter: Interpreter, way: str) -> Pool:
@@ -232,10 +222,7 @@ class Factory:
         self, spec: FunctionSpec, interpreter: Interpreter
     ) -> tuple[Place, dict[str, Any]]:
         """Where the function finds its files, and what process 1 has to do for that."""
-        found = self._resolved.get(spec.key)
-        if found is None:
-            found = self._resolved[spec.key] = await asyncio.to_thread(self._resolve, spec)
-        code, opt = found
+        code, opt = await asyncio.to_thread(self._resolve, spec)
         mounts: dict[str, Any] = {
             "code": self._stored(code),
             "opt": self._stored(opt) if opt else "",
@@ -277,9 +264,3 @@ class Factory:
             str(self._folder / f"packages-{interpreter.text}"),
         ]
         return {"readable": readable, "writable": [temporary, "/dev/null", "/dev/zero"]}
-
-
-def _end_unwanted(taking: asyncio.Future[Cell]) -> None:
-    """A cell came, and whoever asked for it has given up."""
-    if not taking.cancelled() and taking.exception() is None:
-        taking.result().kill()

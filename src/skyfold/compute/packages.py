@@ -17,15 +17,10 @@ _SCANNED_FILES = 50
 _SCANNED_BYTES = 1 << 18
 
 
-def has_boto(python: Interpreter) -> bool:
-    """Whether our copy of boto3 runs on this interpreter."""
-    return python.version >= _OLDEST_FOR_BOTO
-
-
 def runtime_packages(python: Interpreter) -> list[tuple[str, str]]:
     """AWS's client, and boto3 where it still runs: (where it lies, its name in a path folder)."""
     names = _CLIENT
-    if has_boto(python):
+    if python.version >= _OLDEST_FOR_BOTO:
         names += _BOTO
     found = []
     for name in names:

@@ -68,25 +68,16 @@ class Pool:
         """A cell that is nobody's yet."""
         self.last_used = stopwatch()
         spawner = await self._ready_spawner(roots)
-        cell = self._unpark(spawner)
+        cell = None
+        while self._parked and cell is None:
+            cell = self._parked.popleft()
+            if not cell.alive or cell.spawner is not spawner:
+                cell.kill()
+                cell = None
         if cell is None:
-            try:
-                cell = await self._spawn(spawner)
-            except ComputeError:
-                if spawner.alive:
-                    raise
-                # It had ended and we did not know: a new one can do it.
-                cell = await self._spawn(await self._ready_spawner(roots))
+            cell = await self._spawn(spawner)
         self._refill_soon(roots, _REFILL_DELAY_S)
         return cell
-
-    def _unpark(self, spawner: Spawner) -> Cell | None:
-        while self._parked:
-            cell = self._parked.popleft()
-            if cell.spawner is spawner and cell.still_there():
-                return cell
-            cell.kill()
-        return None
 
     def rest(self) -> None:
         """Out of use for a while: keep nothing that costs memory."""
@@ -183,9 +174,6 @@ class Pool:
         try:
             await cell.spawn(order)
             await cell.ready()
-        except OSError as error:
-            cell.kill()
-            raise ComputeError(f"No sandbox can be made: {error}") from error
         except BaseException:
             cell.kill()
             raise

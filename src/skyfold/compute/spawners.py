@@ -219,9 +219,6 @@ class Spawner:
                 break
             except BlockingIOError:
                 await asyncio.sleep(0.001)
-            except OSError as error:
-                self.close()
-                raise ComputeError(f"The spawner of {self.plan.runtime} has ended.") from error
         self.spawned += 1
         return await waiting
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import secrets
 import shutil
 import tempfile
@@ -105,8 +104,6 @@ class Supervisor:
             self._folder = Path(tempfile.mkdtemp(prefix="skyfold-compute-"))
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o755)
-        _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # a sandbox takes up to seven
         isolation, runtimes = await asyncio.gather(
             levels.find(self._folder, self._wanted, self._level_most),
             asyncio.to_thread(lambda: self._runtimes or discover()),
@@ -167,7 +164,6 @@ class Supervisor:
 
     async def drop(self, key: str) -> None:
         self._warm.end_key(key)
-        self._made.forget(key)
         if any(cell.spec is not None and cell.spec.key == key for cell in self._busy):
             self._dropped.add(key)
 

@@ -35,9 +35,8 @@ class Warm:
         while cells:
             cell = cells[-1]
             self.remove(cell)
-            if cell.still_there():
+            if cell.alive:
                 return cell
-            cell.kill()
         return None
 
     def remove(self, cell: Cell) -> None:

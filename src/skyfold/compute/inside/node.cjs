@@ -239,29 +239,11 @@ async function loadHandler(root, handler) {
 }
 
 let handler = null;
-let assigned = false;
-
-// Do once what an assignment does, so that Node has compiled and read what that needs.
-async function rehearse() {
-  if (assigned) return;
-  await loadHandler(__dirname, 'rehearsal.handler');
-  delete require.cache[path.join(__dirname, 'rehearsal.cjs')];
-  if (assigned) return;
-  await import(pathToFileURL(path.join(__dirname, 'rehearsal.mjs')).href);
-  util.format('%s', JSON.stringify(payloadOf(new Error('rehearsal'))), { a: 1 });
-  makeContext({ id: '', deadline: 0 }, { waits: true });
-  memoryHead('');
-}
 
 async function start(assignment) {
-  assigned = true;
   if (assignment.environment) { // a fresh program has it already
-    const wanted = assignment.environment;
-    for (const name of Object.keys(process.env)) if (!(name in wanted)) delete process.env[name];
-    // Only what differs: to set TZ, even to what it is, costs milliseconds.
-    for (const name of Object.keys(wanted)) {
-      if (process.env[name] !== wanted[name]) process.env[name] = wanted[name];
-    }
+    for (const name of Object.keys(process.env)) delete process.env[name];
+    Object.assign(process.env, assignment.environment);
   }
   // Process 1 mounts the code meanwhile; one byte says that it is done.
   if (fs.readSync(RELEASE_FD, Buffer.alloc(1)) === 0) reallyExit(0);
@@ -440,5 +422,3 @@ globalThis.awslambda = {
     },
   },
 };
-
-setImmediate(() => rehearse().catch(() => {}));

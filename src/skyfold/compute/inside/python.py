@@ -40,7 +40,6 @@ def preload(execution_environment: str, more: str) -> None:
     try:
         importlib.import_module("awslambdaric.bootstrap")
         importlib.import_module("awslambdaric.lambda_runtime_hooks_runner")
-        importlib.import_module("awslambdaric.lambda_literals")
     except Exception:  # a version of it that this interpreter is too old or too new for
         for name in [name for name in sys.modules if name.partition(".")[0] == "awslambdaric"]:
             del sys.modules[name]
@@ -84,8 +83,6 @@ def _remember(owner: Any, name: str, argument: int) -> None:
 def serve(order: dict[str, Any]) -> None:
     """Wait for the assignment, load the handler, answer invocations until the cell ends."""
     stream = frames.Stream(RUNTIME_FD)
-    if order:  # not where the program has just been started for one function
-        _rehearse()
     try:
         _, payload = stream.read()
         released = os.read(RELEASE_FD, 1)
@@ -111,19 +108,6 @@ def serve(order: dict[str, Any]) -> None:
         os._exit(0)
 
 
-def _rehearse() -> None:
-    """Do once what an assignment does: the pages that it changes are copied now, not then."""
-    names = [f"AWS_LAMBDA_{letter * 12}" for letter in "abcdefghijklmnopqrstuvwxyz"]
-    os.environ.update(json.loads(json.dumps(dict.fromkeys(names, "x" * 30))))
-    os.environ.clear()
-    code = "import os\ndef handler(event, context):\n    return event\n"
-    exec(compile(code, "rehearsal", "exec"), {})
-    sys.path_importer_cache.pop("", None)
-    marshaller = getattr(FrameClient(frames.Stream(-1), limited=False), "marshaller", None)
-    if marshaller:
-        marshaller.marshal_response(marshaller.unmarshal_request(b'{"a": [1]}'))
-
-
 def _become(assignment: dict[str, Any]) -> None:
     if assignment["environment"] is not None:  # a fresh program has it already
         os.environ.clear()
@@ -138,8 +122,8 @@ def _become(assignment: dict[str, Any]) -> None:
         *(p for p in sys.path if not p.endswith("/inside/..")),
     ]
     sys.argv[:] = ["/var/runtime/bootstrap.py"]
-    for path in (task, *assignment["path"]):  # they were empty until now
-        sys.path_importer_cache.pop(path, None)
+    importlib.invalidate_caches()
+    sys.path_importer_cache.clear()
 
 
 class FrameClient:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import signal
 import socket
 import sys
@@ -17,7 +16,6 @@ import traceback
 from typing import Any
 
 from . import init, programs, python, system
-from .lock import FILES_MAX
 from .seal import CONTROL_FD
 from .seccomp import Filter
 
@@ -39,7 +37,6 @@ def main() -> None:
         control.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
         sys.exit(1)
     system.name_process("skyfold-spawn")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_MAX, FILES_MAX))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a cell: it is reaped at once
     gc.collect()
     gc.freeze()

@@ -1,2 +1,0 @@
-// As rehearsal.cjs, for ES modules.
-export const handler = async (event) => event;
