@@ -34,8 +34,8 @@ fix: $(READY) ## Format, and mend what can be mended
 demo: $(READY) ## Deploy the shop, load it, kill the server, prove that nothing was lost
 	$(BIN)/python examples/shop/demo.py
 
-bench: $(READY) ## Measure this machine (docs/internals/performance.md)
-	$(BIN)/python bench/run.py
+bench: $(READY) ## Measure the CPU time of requests on this machine
+	$(BIN)/python bench/requests.py
 
 reference: $(READY) ## Write docs/reference from the declarations
 	$(BIN)/python scripts/reference.py

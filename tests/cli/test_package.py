@@ -100,8 +100,10 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     info = "tinypackage-1.0.dist-info/"
     with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
         wheel.write("tinypackage/__init__.py")
-        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: tinypackage\\nVersion: 1.0\\n")
-        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        text = "Metadata-Version: 2.1\\nName: tinypackage\\nVersion: 1.0\\n"
+        wheel.writestr(info + "METADATA", text)
+        text = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        wheel.writestr(info + "WHEEL", text)
         wheel.writestr(info + "RECORD", "")
     return name
 '''
